@@ -1,0 +1,2 @@
+//! The `rolecall` program.
+fn main() {}
