@@ -1,1 +1,7 @@
 //! The rules of rolecall, without PostgreSQL in them, so that they are tested in milliseconds.
+
+pub mod claims;
+pub mod filter;
+pub mod identity;
+pub mod row_policy;
+pub mod sql;

@@ -1,0 +1,56 @@
+//! The filter language: JSON over a table's columns, compiled into SQL that the planner can use an index for.
+//!
+//! ```json
+//! {"OR": [{"public": {"equals": true}}, {"owner_id": {"equals": "__loggedInUserId"}}]}
+//! ```
+//!
+//! A filter is read and checked against the table in one pass ([`Filter::read`]) and written as SQL in another
+//! ([`Filter::to_sql`]). Keys of an object are ANDed, so are the operators of a field. A row passes where the SQL is
+//! true; unknown hides it.
+
+mod error;
+mod operand;
+mod read;
+mod sql;
+mod table;
+
+pub use error::{Error, Fault};
+pub use operand::{Operand, Variable};
+pub use table::{Column, Table, Type};
+
+/// How deep a filter may nest.
+pub const MAX_DEPTH: usize = 32;
+/// How many objects, fields, operators and list elements a filter may have.
+pub const MAX_NODES: usize = 10_000;
+
+/// A checked filter.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Filter {
+    /// Every one holds; true when there are none.
+    All(Vec<Filter>),
+    /// One of them holds; false when there are none.
+    Any(Vec<Filter>),
+    /// A column equals the operand.
+    Equals(Column, Operand),
+    /// A column equals one of the operands; false when there are none.
+    In(Column, Vec<Operand>),
+}
+
+impl Filter {
+    /// Reads `json` as a filter over `table`.
+    ///
+    /// # Errors
+    /// [`Error`] with the JSON path of the first fault: an unknown field or operator, a value of another type, a wrong
+    /// shape, too much depth or size.
+    pub fn read(table: &Table, json: &serde_json::Value) -> Result<Self, Error> {
+        read::filter(table, json)
+    }
+
+    /// The SQL condition over a row of the table.
+    pub fn to_sql(&self) -> String {
+        sql::filter(self)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! The right-hand side of a comparison: a constant of the column's type, or a variable of the session.
+
+use super::error::Fault;
+use super::table::{Column, Type};
+use serde_json::Value;
+
+/// What a column is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// A value in the text form that the column's type reads.
+    Constant(String),
+    /// A value of the session; absent, the comparison is unknown.
+    Variable(Variable),
+}
+
+/// The dynamic variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variable {
+    /// `__loggedInUserId`
+    UserId,
+    /// `__loggedInUserEmail`
+    UserEmail,
+    /// `__requestingApiToken`
+    ApiToken,
+}
+
+impl Variable {
+    const ALL: [Self; 3] = [Self::UserId, Self::UserEmail, Self::ApiToken];
+
+    /// The variable as filters write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UserId => "__loggedInUserId",
+            Self::UserEmail => "__loggedInUserEmail",
+            Self::ApiToken => "__requestingApiToken",
+        }
+    }
+
+    /// Ids may be of any type that ids have; an e-mail address is text.
+    fn fits(self, data_type: Type) -> bool {
+        match self {
+            Self::UserId | Self::ApiToken => {
+                matches!(data_type, Type::Text | Type::Uuid | Type::Integer(_) | Type::Decimal)
+            }
+            Self::UserEmail => data_type == Type::Text,
+        }
+    }
+}
+
+impl Operand {
+    /// Reads `value` as an operand for `column`. Only a string that is exactly a variable's name is a variable.
+    pub(super) fn read(column: &Column, value: &Value) -> Result<Self, Fault> {
+        if let Value::String(text) = value
+            && text.starts_with("__")
+        {
+            let variable = Variable::ALL.into_iter().find(|variable| variable.name() == text);
+            let variable = variable.ok_or_else(|| Fault::UnknownVariable(text.clone()))?;
+            return if variable.fits(column.data_type) {
+                Ok(Self::Variable(variable))
+            } else {
+                Err(Fault::VariableType { variable: variable.name(), column: column.describe() })
+            };
+        }
+        constant(column, value)
+            .map(Self::Constant)
+            .ok_or_else(|| Fault::WrongType { expected: expected(column), found: super::read::describe(value) })
+    }
+}
+
+/// The constant's text where `value` is one of the column's type.
+fn constant(column: &Column, value: &Value) -> Option<String> {
+    match (column.data_type, value) {
+        (Type::Text, Value::String(text)) => (!text.contains('\0')).then(|| text.clone()),
+        (Type::Text, Value::Number(number)) if column.is_id => {
+            number.to_string().parse::<i64>().ok().map(|integer| integer.to_string())
+        }
+        (Type::Uuid, Value::String(text)) => is_uuid(text).then(|| text.to_ascii_lowercase()),
+        (Type::Integer(bits), Value::Number(number)) => integer(&number.to_string(), bits),
+        (Type::Integer(bits), Value::String(text)) if column.is_id => integer(text, bits),
+        (Type::Decimal, Value::Number(number)) => decimal(&number.to_string()),
+        (Type::Decimal, Value::String(text)) if column.is_id => text.parse::<i64>().ok().map(|id| id.to_string()),
+        (Type::Float, Value::Number(number)) => {
+            let text = number.to_string();
+            text.parse::<f64>().is_ok_and(f64::is_finite).then_some(text)
+        }
+        (Type::Boolean, Value::Bool(value)) => Some(value.to_string()),
+        (Type::Date, Value::String(text)) => {
+            text.parse::<jiff::civil::Date>().ok().map(|date| date.to_string()).filter(|date| date == text)
+        }
+        (Type::TimestampTz, Value::String(text)) => timestamp_tz(text),
+        (Type::Timestamp, Value::String(text)) => timestamp(text),
+        _ => None,
+    }
+}
+
+fn integer(text: &str, bits: u32) -> Option<String> {
+    let value: i64 = text.parse().ok()?;
+    let limit = 1_i128 << (bits - 1);
+    (-limit..limit).contains(&i128::from(value)).then(|| value.to_string())
+}
+
+/// A number whose digits all fit into `numeric`.
+fn decimal(text: &str) -> Option<String> {
+    let exponent = text.split_once(['e', 'E']).map_or(Ok(0), |(_, exponent)| exponent.parse::<i32>()).ok()?;
+    (text.len() <= 1000 && exponent.abs() <= 1000).then(|| text.to_owned())
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+/// A point in time needs its offset, else its meaning would change with the reader's time zone.
+fn timestamp_tz(text: &str) -> Option<String> {
+    is_date_and_time(text).then(|| text.parse::<jiff::Timestamp>().ok().map(|instant| instant.to_string())).flatten()
+}
+
+/// A time without a zone takes none, for the same reason.
+fn timestamp(text: &str) -> Option<String> {
+    let has_zone = text.parse::<jiff::Timestamp>().is_ok();
+    (is_date_and_time(text) && !has_zone)
+        .then(|| text.parse::<jiff::civil::DateTime>().ok().map(|time| time.to_string()))
+        .flatten()
+}
+
+fn is_date_and_time(text: &str) -> bool {
+    text.as_bytes().get(10) == Some(&b'T') && !text.contains('[')
+}
+
+fn expected(column: &Column) -> String {
+    let what = match column.data_type {
+        Type::Text if column.is_id => "a string or an integer",
+        Type::Text => "a string",
+        Type::Uuid => "a UUID as a string",
+        Type::Integer(_) if column.is_id => "an integer in range, or one as a string",
+        Type::Integer(_) => "an integer in range",
+        Type::Decimal | Type::Float => "a number",
+        Type::Boolean => "true or false",
+        Type::Date => "a date as \"YYYY-MM-DD\"",
+        Type::Timestamp => "a time as \"YYYY-MM-DDThh:mm:ss\"",
+        Type::TimestampTz => "a time as \"YYYY-MM-DDThh:mm:ssZ\"",
+        Type::Other => "nothing",
+    };
+    format!("{what} for {}", column.describe())
+}

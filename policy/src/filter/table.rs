@@ -1,0 +1,84 @@
+//! The table that a filter is about.
+
+/// A table's name and the columns a filter may name.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// The name as a person would write it, for errors.
+    pub name: String,
+    /// Its columns.
+    pub columns: Vec<Column>,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// The name, unquoted.
+    pub name: String,
+    /// What can be compared with it.
+    pub data_type: Type,
+    /// The type's name in SQL, schema-qualified and quoted, to which operands are cast.
+    pub sql_type: String,
+    /// Part of a primary or foreign key: its operand may be a JSON string or integer.
+    pub is_id: bool,
+}
+
+/// The classes of types that filters tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// `text`, `varchar`, `char`.
+    Text,
+    /// `uuid`.
+    Uuid,
+    /// `smallint`, `integer`, `bigint`, with their width in bits.
+    Integer(u32),
+    /// `numeric`.
+    Decimal,
+    /// `real`, `double precision`.
+    Float,
+    /// `boolean`.
+    Boolean,
+    /// `date`.
+    Date,
+    /// `timestamp`.
+    Timestamp,
+    /// `timestamptz`.
+    TimestampTz,
+    /// Anything else.
+    Other,
+}
+
+impl Type {
+    /// The class of a built-in type (a name of `pg_catalog`).
+    pub fn of(name: &str) -> Self {
+        match name {
+            "text" | "varchar" | "bpchar" => Self::Text,
+            "uuid" => Self::Uuid,
+            "int2" => Self::Integer(16),
+            "int4" => Self::Integer(32),
+            "int8" => Self::Integer(64),
+            "numeric" => Self::Decimal,
+            "float4" | "float8" => Self::Float,
+            "bool" => Self::Boolean,
+            "date" => Self::Date,
+            "timestamp" => Self::Timestamp,
+            "timestamptz" => Self::TimestampTz,
+            _ => Self::Other,
+        }
+    }
+
+    /// The operators a column of this class has.
+    pub fn operators(self) -> &'static [&'static str] {
+        match self {
+            Self::Boolean => &["equals"],
+            Self::Other => &[],
+            _ => &["equals", "in"],
+        }
+    }
+}
+
+impl Column {
+    /// The column as an error names it.
+    pub fn describe(&self) -> String {
+        format!("column {:?} of type {}", self.name, self.sql_type.trim_start_matches("pg_catalog."))
+    }
+}
