@@ -1,0 +1,67 @@
+## make demo     show rolecall at work on a throw-away server
+## make test     build everything and run the tests, on a throw-away server too
+## make bench    measure, in a release build
+## make lint     formatting and clippy
+## make build    build the extension and the program, without optimisation
+## make clean    remove all that the commands above have left
+## make install PG_CONFIG=/usr/lib/postgresql/15/bin/pg_config
+##               install the extension into that server (15 to 18; its development
+##               files must be there) and the program into PREFIX/bin (/usr/local/bin).
+##               Builds as you and copies with sudo where you may not write.
+##
+## demo, test, bench and lint install what they need by apt (see tests/setup), and use
+## a private copy of PostgreSQL: a server that is already on the machine is left alone.
+
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+PREFIX ?= /usr/local
+
+# Prepares the machine, then runs a command with PG_CONFIG naming the private copy.
+SETUP := tests/setup
+
+.PHONY: help demo test bench lint build clean install files
+
+help:
+	@sed -n 's/^## \{0,1\}//p' Makefile
+
+demo: build
+	$(SETUP) $(CARGO_TARGET_DIR)/debug/demo
+
+test: build
+	$(SETUP) cargo test --workspace
+
+bench:
+	$(SETUP) cargo build --release --workspace
+	$(SETUP) $(MAKE) files PROFILE=release
+	$(SETUP) $(CARGO_TARGET_DIR)/release/bench
+
+lint:
+	cargo fmt --all --check
+	$(SETUP) cargo clippy --workspace --all-targets -- -D warnings
+
+build:
+	$(SETUP) cargo build --workspace
+	$(SETUP) $(MAKE) files PROFILE=debug
+
+clean:
+	rm -rf "$$(readlink -f $(CARGO_TARGET_DIR)/setup)" $(CARGO_TARGET_DIR)
+
+install:
+	@test -x "$(PG_CONFIG)" || { echo "usage: make install PG_CONFIG=/path/of/pg_config"; exit 2; }
+	@test -e "$$($(PG_CONFIG) --includedir-server)/postgres.h" || { echo "that server's development files are missing"; exit 2; }
+	major=$$($(PG_CONFIG) --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/'); \
+	PGRX_PG_CONFIG_PATH=$(PG_CONFIG) cargo build --release -p rolecall -p rolecall-provisioner \
+	    --no-default-features --features rolecall/pg$$major
+	$(MAKE) files PROFILE=release
+	$$(test -w $(PREFIX)/bin || echo sudo) install $(CARGO_TARGET_DIR)/release/rolecall $(PREFIX)/bin/
+
+# Copies the extension built for PROFILE into the server of PG_CONFIG. Running backends have the library mapped:
+# it is replaced, not overwritten.
+files:
+	@set -e; \
+	lib=$$($(PG_CONFIG) --pkglibdir); share=$$($(PG_CONFIG) --sharedir)/extension; \
+	version=$$(sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" rolecall.control); \
+	as=$$(test -w $$lib || echo sudo); \
+	cat sql/install/*.sql >$(CARGO_TARGET_DIR)/rolecall--$$version.sql; \
+	$$as install -m 644 rolecall.control $(CARGO_TARGET_DIR)/rolecall--$$version.sql $(wildcard sql/upgrade/*.sql) $$share/; \
+	$$as install -m 755 $(CARGO_TARGET_DIR)/$(PROFILE)/librolecall.so $$lib/rolecall.so.new; \
+	$$as mv $$lib/rolecall.so.new $$lib/rolecall.so
