@@ -31,16 +31,17 @@ test: build
 
 bench:
 	$(SETUP) cargo build --release --workspace
-	$(SETUP) $(MAKE) files PROFILE=release
+	$(SETUP) $(MAKE) --no-print-directory files PROFILE=release
 	$(SETUP) $(CARGO_TARGET_DIR)/release/bench
 
 lint:
 	cargo fmt --all --check
 	$(SETUP) cargo clippy --workspace --all-targets -- -D warnings
 
+# All targets, so that cargo settles on the same features of the dependencies as for the tests and compiles them once.
 build:
-	$(SETUP) cargo build --workspace
-	$(SETUP) $(MAKE) files PROFILE=debug
+	$(SETUP) cargo build --workspace --all-targets
+	$(SETUP) $(MAKE) --no-print-directory files PROFILE=debug
 
 clean:
 	rm -rf "$$(readlink -f $(CARGO_TARGET_DIR)/setup)" $(CARGO_TARGET_DIR)
@@ -51,7 +52,7 @@ install:
 	major=$$($(PG_CONFIG) --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/'); \
 	PGRX_PG_CONFIG_PATH=$(PG_CONFIG) cargo build --release -p rolecall -p rolecall-provisioner \
 	    --no-default-features --features rolecall/pg$$major
-	$(MAKE) files PROFILE=release
+	$(MAKE) --no-print-directory files PROFILE=release
 	$$(test -w $(PREFIX)/bin || echo sudo) install $(CARGO_TARGET_DIR)/release/rolecall $(PREFIX)/bin/
 
 # Copies the extension built for PROFILE into the server of PG_CONFIG. Running backends have the library mapped:
