@@ -1,1 +1,18 @@
-//! rolecall.
+//! rolecall: access control that lives in PostgreSQL.
+//!
+//! The extension is a thin skin: one module per section of its surface, over the pure rules of the `policy` crate. What
+//! must touch PostgreSQL's internals, and the only `unsafe` code, is in [`backend`].
+
+#[allow(unsafe_code)]
+mod backend;
+mod error;
+mod filters;
+mod identity;
+mod password;
+mod permissions;
+mod policies;
+mod roles;
+mod tokens;
+mod users;
+
+pgrx::pg_module_magic!();

@@ -36,12 +36,11 @@ impl Variable {
         }
     }
 
-    /// Ids may be of any type that ids have; an e-mail address is text.
+    /// A user's id may be of any type that ids have, a token's is a UUID, an e-mail address is text.
     fn fits(self, data_type: Type) -> bool {
         match self {
-            Self::UserId | Self::ApiToken => {
-                matches!(data_type, Type::Text | Type::Uuid | Type::Integer(_) | Type::Decimal)
-            }
+            Self::UserId => matches!(data_type, Type::Text | Type::Uuid | Type::Integer(_) | Type::Decimal),
+            Self::ApiToken => matches!(data_type, Type::Text | Type::Uuid),
             Self::UserEmail => data_type == Type::Text,
         }
     }

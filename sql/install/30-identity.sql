@@ -1,0 +1,45 @@
+CREATE FUNCTION rolecall.authenticate(token text, for_session boolean DEFAULT false) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authenticate_wrapper';
+COMMENT ON FUNCTION rolecall.authenticate(text, boolean) IS
+    'Verifies a token and becomes that identity for this transaction, or for the session; returns the user id';
+
+CREATE FUNCTION rolecall.logout() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'logout_wrapper';
+COMMENT ON FUNCTION rolecall.logout() IS 'Forgets the identity at once';
+
+CREATE FUNCTION rolecall.require_login() RETURNS void
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'require_login_wrapper';
+COMMENT ON FUNCTION rolecall.require_login() IS 'Raises an error (28000) unless somebody is logged in';
+
+CREATE FUNCTION rolecall.whoami() RETURNS jsonb
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'whoami_wrapper';
+COMMENT ON FUNCTION rolecall.whoami() IS 'The present identity with its roles and scopes';
+
+-- The planner calls the support functions: one replaces has_role() of a constant by true or false, the other marks
+-- plans whose rows depend on who asks, so that the identity cannot change under them.
+CREATE FUNCTION rolecall.has_role_support(internal) RETURNS internal
+    LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'has_role_support';
+COMMENT ON FUNCTION rolecall.has_role_support(internal) IS 'Planner support: folds has_role() of a constant';
+CREATE FUNCTION rolecall.identity_support(internal) RETURNS internal
+    LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'identity_support';
+COMMENT ON FUNCTION rolecall.identity_support(internal) IS 'Planner support: marks plans that depend on the identity';
+
+CREATE FUNCTION rolecall.user_id() RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE STRICT SUPPORT rolecall.identity_support AS 'MODULE_PATHNAME', 'user_id';
+COMMENT ON FUNCTION rolecall.user_id() IS 'The logged-in user''s id, or NULL';
+CREATE FUNCTION rolecall.user_id_as_uuid() RETURNS uuid
+    LANGUAGE c STABLE PARALLEL SAFE STRICT SUPPORT rolecall.identity_support AS 'MODULE_PATHNAME', 'user_id_as_uuid';
+COMMENT ON FUNCTION rolecall.user_id_as_uuid() IS 'The logged-in user''s id where it is a UUID, else NULL';
+CREATE FUNCTION rolecall.user_id_as_bigint() RETURNS bigint
+    LANGUAGE c STABLE PARALLEL SAFE STRICT SUPPORT rolecall.identity_support AS 'MODULE_PATHNAME', 'user_id_as_bigint';
+COMMENT ON FUNCTION rolecall.user_id_as_bigint() IS 'The logged-in user''s id where it is an integer, else NULL';
+CREATE FUNCTION rolecall.user_email() RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE STRICT SUPPORT rolecall.identity_support AS 'MODULE_PATHNAME', 'user_email';
+COMMENT ON FUNCTION rolecall.user_email() IS 'The logged-in user''s e-mail address, or NULL';
+CREATE FUNCTION rolecall.api_token_id() RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE STRICT SUPPORT rolecall.identity_support AS 'MODULE_PATHNAME', 'api_token_id';
+COMMENT ON FUNCTION rolecall.api_token_id() IS 'The id of the API token that acts, or NULL';
+CREATE FUNCTION rolecall.api_token_id_as_uuid() RETURNS uuid
+    LANGUAGE c STABLE PARALLEL SAFE STRICT SUPPORT rolecall.identity_support
+    AS 'MODULE_PATHNAME', 'api_token_id_as_uuid';
+COMMENT ON FUNCTION rolecall.api_token_id_as_uuid() IS 'The id of the API token that acts as a UUID, or NULL';

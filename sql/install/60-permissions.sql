@@ -1,0 +1,26 @@
+CREATE FUNCTION rolecall.protect(target regclass) RETURNS void
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
+    AS 'MODULE_PATHNAME', 'protect_wrapper';
+COMMENT ON FUNCTION rolecall.protect(regclass) IS
+    'Row-level security on, for the owner too: nothing is allowed until allow() says so (administrators)';
+
+CREATE FUNCTION rolecall.unprotect(target regclass) RETURNS void
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
+    AS 'MODULE_PATHNAME', 'unprotect_wrapper';
+COMMENT ON FUNCTION rolecall.unprotect(regclass) IS
+    'Removes rolecall''s policies and permissions and turns row-level security off (administrators)';
+
+CREATE FUNCTION rolecall.allow(role text, target regclass, action text, filter jsonb DEFAULT '{}') RETURNS void
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
+    AS 'MODULE_PATHNAME', 'allow_wrapper';
+COMMENT ON FUNCTION rolecall.allow(text, regclass, text, jsonb) IS
+    'Lets a role select, insert, update, delete or all rows of a protected table that match the filter (administrators)';
+
+CREATE FUNCTION rolecall.disallow(role text, target regclass, action text) RETURNS void
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
+    AS 'MODULE_PATHNAME', 'disallow_wrapper';
+COMMENT ON FUNCTION rolecall.disallow(text, regclass, text) IS 'Takes a permission back (administrators)';
+
+CREATE FUNCTION rolecall.compile_filter(target regclass, filter jsonb) RETURNS text
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'compile_filter_wrapper';
+COMMENT ON FUNCTION rolecall.compile_filter(regclass, jsonb) IS 'The SQL condition that a filter becomes';

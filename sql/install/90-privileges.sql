@@ -1,0 +1,4 @@
+-- Tables are closed; every entry is a function that checks its caller.
+REVOKE ALL ON ALL TABLES IN SCHEMA rolecall FROM PUBLIC;
+GRANT USAGE ON SCHEMA rolecall TO PUBLIC;
+REVOKE EXECUTE ON FUNCTION rolecall.invalidate_sessions() FROM PUBLIC;

@@ -1,0 +1,133 @@
+//! Reading rolecall's own tables.
+//!
+//! With the catalog snapshot instead of SPI's: always fresh, also in REPEATABLE READ, so that a cache never keeps what an
+//! old snapshot showed; it sees the transaction's own changes, needs no privilege, obeys no row-level security, and works
+//! on a standby and in parallel workers.
+
+use crate::error::Error;
+use pgrx::prelude::*;
+use std::ffi::CStr;
+use std::ptr;
+
+/// A table of rolecall's, open for reading.
+pub struct Table {
+    relation: pg_sys::Relation,
+}
+
+impl Table {
+    /// Opens `rolecall.name`.
+    pub fn open(name: &CStr) -> Result<Self, Error> {
+        let oid = relation_oid(name)?;
+        // SAFETY: the relation exists and is locked by table_open, which raises an error if it went away meanwhile.
+        let relation = unsafe { pg_sys::table_open(oid, pg_sys::AccessShareLock as _) };
+        Ok(Self { relation })
+    }
+
+    pub fn oid(&self) -> pg_sys::Oid {
+        // SAFETY: the relation is open as long as self lives.
+        unsafe { (*self.relation).rd_id }
+    }
+
+    /// Calls `visit` for every row whose first column of `index` equals `key`; for all rows of the index without a key.
+    pub fn scan(&self, index: &CStr, key: Option<Key>, mut visit: impl FnMut(Row)) -> Result<(), Error> {
+        let index = relation_oid(index)?;
+        let text = match key {
+            Some(Key::Text(text)) => Some(text_datum(text)),
+            _ => None,
+        };
+        let mut entry = pg_sys::ScanKeyData::default();
+        // SAFETY: the key's datum lives until the scan has ended; the index belongs to the open table. The scan key names
+        // the index column by its heap attribute number, as systable_beginscan wants it.
+        unsafe {
+            let attribute = first_attribute(index);
+            let (operator, datum) = match (&text, key) {
+                (Some(datum), _) => (pg_sys::F_TEXTEQ, *datum),
+                (None, Some(Key::Oid(oid))) => (pg_sys::F_OIDEQ, pg_sys::Datum::from(oid)),
+                (None, _) => (0, pg_sys::Datum::from(0)),
+            };
+            let keys = i32::from(key.is_some());
+            if key.is_some() {
+                let strategy = pg_sys::BTEqualStrategyNumber as _;
+                pg_sys::ScanKeyInit(&mut entry, attribute, strategy, pg_sys::Oid::from(operator), datum);
+            }
+            let scan = pg_sys::systable_beginscan(self.relation, index, true, ptr::null_mut(), keys, &mut entry);
+            loop {
+                let tuple = pg_sys::systable_getnext(scan);
+                if tuple.is_null() {
+                    break;
+                }
+                visit(Row { tuple, description: (*self.relation).rd_att });
+            }
+            pg_sys::systable_endscan(scan);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // SAFETY: opened in `open`, closed once. While an error passes, PostgreSQL closes it with the transaction.
+        if !std::thread::panicking() {
+            unsafe { pg_sys::table_close(self.relation, pg_sys::AccessShareLock as _) };
+        }
+    }
+}
+
+/// What a scan looks for.
+#[derive(Clone, Copy)]
+pub enum Key<'a> {
+    Text(&'a str),
+    Oid(pg_sys::Oid),
+}
+
+/// A row, valid while [`Table::scan`] visits it.
+pub struct Row {
+    tuple: pg_sys::HeapTuple,
+    description: pg_sys::TupleDesc,
+}
+
+impl Row {
+    /// A column's value; None where it is NULL.
+    pub fn get<T: FromDatum>(&self, column: &CStr) -> Option<T> {
+        // SAFETY: the tuple is of this description and valid during the visit; T copies what it reads. A column that is
+        // not there has number <= 0 and is refused.
+        unsafe {
+            let number = pg_sys::SPI_fnumber(self.description, column.as_ptr());
+            assert!(number > 0, "rolecall's tables are of another version: no column {column:?}");
+            let mut is_null = false;
+            let datum = pg_sys::heap_getattr(self.tuple, number, self.description, &mut is_null);
+            T::from_datum(datum, is_null)
+        }
+    }
+}
+
+fn relation_oid(name: &CStr) -> Result<pg_sys::Oid, Error> {
+    // SAFETY: plain lookups of NUL-terminated names in the system caches.
+    let oid = unsafe {
+        let schema = pg_sys::get_namespace_oid(c"rolecall".as_ptr(), true);
+        pg_sys::get_relname_relid(name.as_ptr(), schema)
+    };
+    if oid == pg_sys::InvalidOid {
+        let name = format!("rolecall.{}", name.to_string_lossy());
+        return Err(Error::Missing { kind: "relation", name });
+    }
+    Ok(oid)
+}
+
+/// The heap attribute number of an index's first column.
+///
+/// # Safety
+/// `index` is an index that no concurrent command can drop, since its table is open.
+unsafe fn first_attribute(index: pg_sys::Oid) -> i16 {
+    // SAFETY: see above; rd_index of an index relation is never NULL and has at least one key.
+    unsafe {
+        let relation = pg_sys::index_open(index, pg_sys::AccessShareLock as _);
+        let attribute = (*(*relation).rd_index).indkey.values.as_slice(1)[0];
+        pg_sys::index_close(relation, pg_sys::AccessShareLock as _);
+        attribute
+    }
+}
+
+fn text_datum(text: &str) -> pg_sys::Datum {
+    text.into_datum().expect("a string is never NULL")
+}

@@ -1,0 +1,31 @@
+//! What must touch PostgreSQL's internals: the only module with `unsafe` code.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`setting`] | the setting that carries the identity, which only the extension can set |
+//! | [`session`] | what the identity may do, looked up once and kept until something changes |
+//! | [`catalog`] | reading rolecall's tables without privileges, snapshots or SPI |
+//! | [`fold`] | role tests replaced by true or false when a query is planned |
+//! | [`executor`] | the hooks that check the identity when a statement starts |
+//! | [`variables`] | `user_id()` and the others, called for every row |
+
+pub mod caller;
+mod catalog;
+pub mod executor;
+mod fold;
+pub mod jsonb;
+pub mod keys;
+pub mod session;
+pub mod setting;
+mod trigger;
+mod variables;
+
+use pgrx::prelude::*;
+
+#[allow(non_snake_case)]
+#[pg_guard]
+pub unsafe extern "C-unwind" fn _PG_init() {
+    setting::define();
+    session::watch();
+    executor::install();
+}

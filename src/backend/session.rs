@@ -1,0 +1,277 @@
+//! What the present identity may do.
+//!
+//! Looked up when it is first needed, kept until a table it was read from changes, and checked once per statement:
+//! whether it still stands, whether it has expired, whether somebody revoked it. A few identities are kept, so that
+//! a pool that serves the same people reads nothing again.
+
+use super::catalog::{Key, Table};
+use super::variables::Variables;
+use super::{caller, fold, setting};
+use crate::error::Error;
+use pgrx::prelude::*;
+use policy::identity::Identity;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ffi::{CStr, c_int, c_void};
+use std::hash::{BuildHasher, RandomState};
+use std::ptr;
+use std::rc::Rc;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+
+/// How many identities a backend keeps.
+const KEPT: usize = 64;
+/// The role every session holds.
+const GUEST: &str = "guest";
+/// The role every user holds.
+const USERS: &str = "users";
+
+/// An identity with everything that was looked up about it.
+pub struct Session {
+    /// The verified token, where one was given.
+    pub identity: Option<Identity>,
+    /// The user; None for nobody, and for a token whose user is gone.
+    pub user: Option<User>,
+    /// All roles, nesting resolved, in order.
+    pub roles: BTreeSet<String>,
+    /// The same for equal sets of roles, in this process.
+    pub(super) fingerprint: u64,
+    /// The dynamic variables as the executor wants them.
+    pub(super) variables: Variables,
+}
+
+/// The user behind a session.
+pub struct User {
+    pub id: String,
+    pub username: String,
+    pub email: Option<String>,
+}
+
+/// What a session depends on besides the tables.
+type Id = (Option<Identity>, pg_sys::Oid);
+
+thread_local! {
+    static KNOWN: RefCell<HashMap<Id, Rc<Session>>> = RefCell::default();
+    static CURRENT: RefCell<Option<Rc<Session>>> = const { RefCell::new(None) };
+    /// Sessions that a running query may still point into; freed when the transaction ends.
+    static RETIRED: RefCell<Vec<Rc<Session>>> = const { RefCell::new(Vec::new()) };
+    /// Tables that sessions were read from.
+    static WATCHED: RefCell<HashSet<pg_sys::Oid>> = RefCell::default();
+    /// Counts the changes seen, so that a load notices one that happened meanwhile.
+    static CHANGES: Cell<u64> = const { Cell::new(0) };
+    /// Whether KNOWN is older than a change.
+    static STALE: Cell<bool> = const { Cell::new(false) };
+}
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// The current session where this statement has checked it already, else NULL: the only thing read for every row.
+static CHECKED: AtomicPtr<Session> = AtomicPtr::new(ptr::null_mut());
+
+/// Asks PostgreSQL to tell about changes.
+pub(super) fn watch() {
+    // SAFETY: the callbacks are static, guarded, and only set flags.
+    unsafe {
+        pg_sys::CacheRegisterRelcacheCallback(Some(table_changed), pg_sys::Datum::from(0));
+        for cache in [pg_sys::SysCacheIdentifier::AUTHMEMMEMROLE, pg_sys::SysCacheIdentifier::AUTHOID] {
+            pg_sys::CacheRegisterSyscacheCallback(cache as c_int, Some(membership_changed), pg_sys::Datum::from(0));
+        }
+        pg_sys::RegisterXactCallback(Some(transaction_ended), ptr::null_mut());
+    }
+}
+
+/// The session that this statement has already checked.
+#[inline]
+pub(super) fn checked() -> Option<&'static Session> {
+    // SAFETY: CHECKED points into CURRENT, and what leaves CURRENT stays in RETIRED until the transaction ends; callers
+    // use the reference only while they run.
+    unsafe { CHECKED.load(Relaxed).as_ref() }
+}
+
+/// The next use checks again: a statement starts.
+#[inline]
+pub(super) fn forget_check() {
+    CHECKED.store(ptr::null_mut(), Relaxed);
+}
+
+/// The present identity's session, checked once per statement.
+///
+/// # Errors
+/// The identity has expired or its user is gone.
+pub fn current() -> Result<Rc<Session>, Error> {
+    if checked().is_none() {
+        // SAFETY: called inside a transaction. Without it, a transaction that takes no new lock would not notice changes.
+        unsafe { pg_sys::AcceptInvalidationMessages() };
+        let session = of(setting::present())?;
+        session.check()?;
+        let pointer = Rc::as_ptr(&session).cast_mut();
+        if let Some(former) = CURRENT.replace(Some(session)) {
+            RETIRED.with_borrow_mut(|retired| retired.push(former));
+        }
+        CHECKED.store(pointer, Relaxed);
+    }
+    Ok(CURRENT.with_borrow(|current| current.clone()).expect("checked implies a current session"))
+}
+
+/// The session that `identity` would have, not checked.
+pub fn of(identity: Option<Identity>) -> Result<Rc<Session>, Error> {
+    if STALE.replace(false) {
+        KNOWN.with_borrow_mut(HashMap::clear);
+    }
+    let id = (identity, caller::session_user());
+    if let Some(session) = KNOWN.with_borrow(|known| known.get(&id).cloned()) {
+        return Ok(session);
+    }
+    let before = CHANGES.get();
+    let session = Rc::new(load(id.0.clone())?);
+    // What changed while it was read may have been missed: good for this statement, not to be kept. No second try, since
+    // with debug_discard_caches that would never end.
+    if CHANGES.get() == before {
+        KNOWN.with_borrow_mut(|known| {
+            if known.len() >= KEPT {
+                known.clear();
+            }
+            known.insert(id, Rc::clone(&session));
+        });
+    }
+    Ok(session)
+}
+
+/// The hash of who acts now: the user and the database role, whatever the token.
+pub(super) fn actor() -> u64 {
+    HASHER.hash_one((setting::present().map(|identity| identity.user), caller::session_user().to_u32()))
+}
+
+/// The fingerprint of the present identity's roles where that is known without reading anything.
+pub(super) fn known_fingerprint() -> Option<u64> {
+    let id = (setting::present(), caller::session_user());
+    if STALE.get() { None } else { KNOWN.with_borrow(|known| known.get(&id).map(|session| session.fingerprint)) }
+}
+
+/// The setting changed. Runs in aborting transactions too.
+pub(super) fn identity_changed() {
+    forget_check();
+    if fold::any() {
+        fold::keep_plans_for(known_fingerprint());
+    }
+}
+
+impl Session {
+    /// Whether the identity may be used now.
+    pub fn check(&self) -> Result<(), Error> {
+        let Some(identity) = &self.identity else { return Ok(()) };
+        if self.user.is_none() {
+            return Err(Error::UserGone);
+        }
+        if unix_time() >= identity.expires_at {
+            return Err(Error::LoginExpired);
+        }
+        Ok(())
+    }
+
+    /// Whether one of the roles is `role`.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.contains(role)
+    }
+}
+
+/// The time in seconds since the epoch.
+pub fn unix_time() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+fn load(identity: Option<Identity>) -> Result<Session, Error> {
+    let user = load_user(identity.as_ref())?;
+    let roles = load_roles(user.as_ref())?;
+    let fingerprint = HASHER.hash_one(&roles);
+    let variables = Variables::of(user.as_ref());
+    Ok(Session { identity, user, roles, fingerprint, variables })
+}
+
+/// The user that the token names or, without a token, that the session's database role is linked to.
+fn load_user(identity: Option<&Identity>) -> Result<Option<User>, Error> {
+    let users = open(c"users")?;
+    let mut found = None;
+    let (index, key) = match identity {
+        Some(identity) => (c"users_pkey", Key::Text(&identity.user)),
+        None => (c"users_database_role_key", Key::Oid(caller::session_user())),
+    };
+    users.scan(index, Some(key), |row| {
+        found = row.get(c"id").zip(row.get(c"username")).map(|(id, username)| User {
+            id,
+            username,
+            email: row.get(c"email"),
+        });
+    })?;
+    Ok(found)
+}
+
+/// The roles of a user: granted, implied, linked to the session's database role, and all that those are members of.
+fn load_roles(user: Option<&User>) -> Result<BTreeSet<String>, Error> {
+    let mut roles = BTreeSet::from([GUEST.to_owned()]);
+    if let Some(user) = user {
+        roles.insert(USERS.to_owned());
+        open(c"user_roles")?.scan(c"user_roles_pkey", Some(Key::Text(&user.id)), |row| {
+            roles.extend(row.get::<String>(c"role"));
+        })?;
+    }
+    open(c"roles")?.scan(c"roles_database_role", None, |row| {
+        if row.get(c"database_role").is_some_and(caller::session_is_member_of) {
+            roles.extend(row.get::<String>(c"name"));
+        }
+    })?;
+    containing(roles)
+}
+
+/// `roles` and every role they are members of, to any depth.
+pub fn containing(roles: BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
+    let members = open(c"role_members")?;
+    let mut pending: Vec<String> = roles.iter().cloned().collect();
+    let mut all = roles;
+    while let Some(member) = pending.pop() {
+        members.scan(c"role_members_pkey", Some(Key::Text(&member)), |row| {
+            if let Some(role) = row.get::<String>(c"role")
+                && all.insert(role.clone())
+            {
+                pending.push(role);
+            }
+        })?;
+    }
+    Ok(all)
+}
+
+fn open(name: &CStr) -> Result<Table, Error> {
+    let table = Table::open(name)?;
+    WATCHED.with_borrow_mut(|watched| watched.insert(table.oid()));
+    Ok(table)
+}
+
+/// Sets flags only: it may run while a load is under way.
+#[pg_guard]
+unsafe extern "C-unwind" fn table_changed(_argument: pg_sys::Datum, table: pg_sys::Oid) {
+    if table == pg_sys::InvalidOid || WATCHED.with_borrow(|watched| watched.contains(&table)) {
+        something_changed();
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn membership_changed(_argument: pg_sys::Datum, _cache: c_int, _hash: u32) {
+    something_changed();
+}
+
+fn something_changed() {
+    CHANGES.set(CHANGES.get().wrapping_add(1));
+    STALE.set(true);
+    forget_check();
+    fold::keep_plans_for(None);
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn transaction_ended(event: pg_sys::XactEvent::Type, _argument: *mut c_void) {
+    use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
+    if [XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE].contains(&event) {
+        forget_check();
+        RETIRED.with_borrow_mut(Vec::clear);
+        super::executor::forget_queries();
+    }
+}

@@ -1,0 +1,111 @@
+//! Every error rolecall raises, with its SQLSTATE and what to do about it.
+
+use pgrx::pg_sys::errcodes::PgSqlErrorCode as Code;
+use pgrx::pg_sys::panic::ErrorReport;
+
+/// What a function called from SQL returns.
+pub type Reported<T> = Result<T, ErrorReport>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("Unauthorized: Please log in")]
+    LoginRequired,
+    #[error("the token is not valid: {0}")]
+    InvalidToken(&'static str),
+    #[error("the login has expired")]
+    LoginExpired,
+    #[error("the logged-in user no longer exists")]
+    UserGone,
+    #[error("wrong user name or password")]
+    WrongPassword,
+    #[error("permission denied: {action} needs an administrator")]
+    NotAdministrator { action: &'static str },
+    #[error("the identity cannot change while {0}")]
+    IdentityInUse(&'static str),
+    #[error("the roles of the session changed while a query planned for the former ones was open")]
+    PlannedForOtherRoles,
+    #[error("the identity changed while a query of the former one was open")]
+    StartedByOther,
+    #[error("{what} must not be NULL")]
+    Null { what: &'static str },
+    #[error("{what} {value:?} {problem}")]
+    BadArgument { what: &'static str, value: String, problem: &'static str },
+    #[error("filter on {table}: {error}")]
+    Filter { table: String, error: policy::filter::Error },
+    #[error("{kind} {name:?} does not exist")]
+    Missing { kind: &'static str, name: String },
+    #[error("{kind} {name:?} exists already")]
+    Exists { kind: &'static str, name: String },
+    #[error("role {role:?} cannot be granted to role {member:?}: that would be a cycle")]
+    RoleCycle { role: String, member: String },
+    #[error("{table} cannot be protected: {problem}")]
+    Unprotectable { table: String, problem: &'static str },
+    #[error("{table} is not protected")]
+    NotProtected { table: String },
+    #[error("password hashing failed: {0}")]
+    Hashing(String),
+    #[error("token signing failed: {0}")]
+    Signing(String),
+    #[error("{0}")]
+    Spi(#[from] pgrx::spi::Error),
+}
+
+impl Error {
+    fn sqlstate(&self) -> Code {
+        match self {
+            Self::LoginRequired | Self::InvalidToken(_) | Self::LoginExpired | Self::UserGone => {
+                Code::ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION
+            }
+            Self::WrongPassword => Code::ERRCODE_INVALID_PASSWORD,
+            Self::NotAdministrator { .. } => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            // Clients that retry serialization failures get the right rows at the second try.
+            Self::PlannedForOtherRoles => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            Self::IdentityInUse(_) | Self::StartedByOther | Self::NotProtected { .. } => {
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
+            Self::Null { .. } | Self::BadArgument { .. } | Self::Filter { .. } | Self::Unprotectable { .. } => {
+                Code::ERRCODE_INVALID_PARAMETER_VALUE
+            }
+            Self::RoleCycle { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::Missing { .. } => Code::ERRCODE_UNDEFINED_OBJECT,
+            Self::Exists { .. } => Code::ERRCODE_DUPLICATE_OBJECT,
+            Self::Hashing(_) | Self::Signing(_) | Self::Spi(_) => Code::ERRCODE_INTERNAL_ERROR,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::LoginRequired | Self::LoginExpired | Self::InvalidToken(_) => {
+                "Get a token with rolecall.login() and pass it to rolecall.authenticate().".into()
+            }
+            Self::UserGone => "Log in as another user, or call rolecall.logout().".into(),
+            Self::NotAdministrator { .. } => {
+                "Log in as a member of the role \"admins\", or connect as the extension's owner.".into()
+            }
+            Self::IdentityInUse(_) | Self::StartedByOther => {
+                "Close the cursor or finish the query before the identity changes.".into()
+            }
+            Self::PlannedForOtherRoles => "Run the transaction again.".into(),
+            Self::Filter { error, .. } => return error.hint.clone(),
+            Self::NotProtected { .. } => "Call rolecall.protect() first.".into(),
+            Self::Missing { kind: "role", .. } => "Create it with rolecall.create_role().".into(),
+            _ => return None,
+        })
+    }
+}
+
+impl From<Error> for ErrorReport {
+    #[track_caller]
+    fn from(error: Error) -> Self {
+        let report = ErrorReport::new(error.sqlstate(), error.to_string(), "rolecall");
+        match error.hint() {
+            Some(hint) => report.set_hint(hint),
+            None => report,
+        }
+    }
+}
+
+/// The argument, or the error that it must not be NULL.
+pub fn required<T>(argument: Option<T>, what: &'static str) -> Result<T, Error> {
+    argument.ok_or(Error::Null { what })
+}

@@ -1,0 +1,125 @@
+//! What a role may do with which rows.
+
+use crate::backend::jsonb;
+use crate::error::{Error, Reported, required};
+use crate::{filters, policies, roles};
+use pgrx::prelude::*;
+
+/// The actions a permission can be about, each with a policy of its own.
+pub const ACTIONS: [&str; 4] = ["select", "insert", "update", "delete"];
+
+/// Row-level security on, for the owner too; nothing is allowed until it is said.
+#[pg_extern(sql = false)]
+fn protect(target: Option<pg_sys::Oid>) -> Reported<()> {
+    roles::require_administrator("protect()")?;
+    let target = required(target, "target")?;
+    must_be_protectable(target)?;
+    Spi::run_with_args(
+        "INSERT INTO rolecall.protected_tables (target) VALUES ($1) ON CONFLICT DO NOTHING",
+        &[target.into()],
+    )
+    .map_err(Error::from)?;
+    policies::enable(target)?;
+    Ok(policies::recompile(target)?)
+}
+
+/// Removes rolecall's policies and permissions and turns row-level security off.
+#[pg_extern(sql = false)]
+fn unprotect(target: Option<pg_sys::Oid>) -> Reported<()> {
+    roles::require_administrator("unprotect()")?;
+    let target = required(target, "target")?;
+    lock(target)?;
+    policies::disable(target)?;
+    Spi::run_with_args("DELETE FROM rolecall.protected_tables WHERE target = $1", &[target.into()])
+        .map_err(Error::from)?;
+    Ok(())
+}
+
+/// Lets `role` do `action` with the rows that match `filter`, instead of what was allowed before.
+#[pg_extern(sql = false)]
+fn allow(
+    role: Option<&str>,
+    target: Option<pg_sys::Oid>,
+    action: Option<&str>,
+    filter: Option<pgrx::AnyElement>,
+) -> Reported<()> {
+    roles::require_administrator("allow()")?;
+    let role = required(role, "role")?;
+    let target = required(target, "target")?;
+    let actions = actions(required(action, "action")?)?;
+    let filter = jsonb::text(required(filter, "filter")?);
+    roles::must_exist(role)?;
+    lock(target)?;
+    filters::read(&filters::describe(target)?, &filter)?;
+    for action in actions {
+        Spi::run_with_args(
+            "INSERT INTO rolecall.permissions (role, target, action, filter) VALUES ($1, $2, $3, $4::pg_catalog.jsonb) \
+             ON CONFLICT (target, action, role) DO UPDATE SET filter = excluded.filter",
+            &[role.into(), target.into(), (*action).into(), filter.as_str().into()],
+        )
+        .map_err(Error::from)?;
+    }
+    Ok(policies::recompile(target)?)
+}
+
+/// Takes a permission back.
+#[pg_extern(sql = false)]
+fn disallow(role: Option<&str>, target: Option<pg_sys::Oid>, action: Option<&str>) -> Reported<()> {
+    roles::require_administrator("disallow()")?;
+    let role = required(role, "role")?;
+    let target = required(target, "target")?;
+    let actions = actions(required(action, "action")?)?;
+    roles::must_exist(role)?;
+    lock(target)?;
+    for action in actions {
+        Spi::run_with_args(
+            "DELETE FROM rolecall.permissions WHERE role = $1 AND target = $2 AND action = $3",
+            &[role.into(), target.into(), (*action).into()],
+        )
+        .map_err(Error::from)?;
+    }
+    Ok(policies::recompile(target)?)
+}
+
+fn actions(action: &str) -> Result<&'static [&'static str], Error> {
+    if action == "all" {
+        return Ok(&ACTIONS);
+    }
+    let position = ACTIONS.iter().position(|known| *known == action);
+    position.map(|at| &ACTIONS[at..=at]).ok_or_else(|| Error::BadArgument {
+        what: "action",
+        value: action.into(),
+        problem: "is none of select, insert, update, delete, all",
+    })
+}
+
+/// Keeps others from changing the table's permissions until the transaction ends.
+fn lock(target: pg_sys::Oid) -> Result<(), Error> {
+    let found = Spi::connect_mut(|client| {
+        let query = "SELECT target FROM rolecall.protected_tables WHERE target = $1 FOR UPDATE";
+        client.update(query, None, &[target.into()]).map(|rows| !rows.is_empty())
+    })?;
+    if found { Ok(()) } else { Err(Error::NotProtected { table: filters::name_of(target)? }) }
+}
+
+fn must_be_protectable(target: pg_sys::Oid) -> Result<(), Error> {
+    let problem = Spi::connect(|client| {
+        let query = "
+            SELECT CASE WHEN c.relkind NOT IN ('r', 'p') THEN 'it is no table'
+                        WHEN n.nspname IN ('pg_catalog', 'pg_toast', 'information_schema') THEN 'it is the system''s'
+                        WHEN n.nspname = 'rolecall' THEN 'it is rolecall''s own'
+                        WHEN c.relpersistence = 't' THEN 'it is temporary' END
+              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.oid = $1";
+        let rows = client.select(query, Some(1), &[target.into()])?;
+        if rows.is_empty() { Ok(Some("it does not exist".to_owned())) } else { rows.first().get_one::<String>() }
+    })?;
+    let problem = match problem.as_deref() {
+        None => return Ok(()),
+        Some("it is no table") => "it is no table",
+        Some("it is temporary") => "it is temporary",
+        Some("it does not exist") => "it does not exist",
+        Some(_) => "it belongs to the system or to rolecall",
+    };
+    Err(Error::Unprotectable { table: filters::name_of(target)?, problem })
+}
