@@ -51,8 +51,15 @@ pub fn describe(target: pg_sys::Oid) -> Result<Table, Error> {
     Ok(Table { name, columns })
 }
 
-/// The table's name, qualified and quoted where that is needed.
+/// The table's name in SQL, with its schema, quoted where that is needed.
 pub fn name_of(target: pg_sys::Oid) -> Result<String, Error> {
-    let name = Spi::get_one_with_args::<String>("SELECT $1::pg_catalog.regclass::pg_catalog.text", &[target.into()])?;
-    Ok(name.unwrap_or_default())
+    let name = Spi::connect(|client| {
+        let query = "
+            SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
+              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.oid = $1";
+        let rows = client.select(query, Some(1), &[target.into()])?;
+        if rows.is_empty() { Ok(None) } else { rows.first().get_one::<String>() }
+    })?;
+    name.ok_or_else(|| Error::Missing { kind: "table with oid", name: target.to_u32().to_string() })
 }

@@ -1,7 +1,7 @@
 //! Who the session acts as (contract section "identity").
 
 use crate::backend::setting::{self, Scope};
-use crate::backend::{caller, executor, session};
+use crate::backend::{caller, executor, session, statement};
 use crate::error::{Error, Reported};
 use crate::tokens;
 use pgrx::prelude::*;
@@ -11,6 +11,7 @@ use serde_json::json;
 /// Verifies `token` and becomes its user, for the transaction or for the session.
 #[pg_extern(sql = false)]
 fn authenticate(token: Option<&str>, for_session: Option<bool>) -> Reported<Option<String>> {
+    statement::hide(c"rolecall.authenticate(...)");
     let scope = if for_session == Some(true) { Scope::Session } else { Scope::Transaction };
     let identity = tokens::verify(token.ok_or(Error::InvalidToken("it is NULL"))?)?;
     session::of(Some(identity.clone()))?.check()?;

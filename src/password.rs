@@ -5,8 +5,7 @@ use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 
 /// The hash of a password nobody knows, checked where there is no user, so that the answer takes as long.
-const NOBODYS: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$cm9sZWNhbGxub2JvZHk$3q2+796tvu/erb7v3q2+796tvu/erb7v3q2+796tvu8";
+const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$cm9sZWNhbGxub2JvZHk$3q2+796tvu/erb7v3q2+796tvu/erb7v3q2+796tvu8";
 
 /// The PHC string of a new password.
 pub fn hash(password: &str) -> Result<String, Error> {

@@ -58,7 +58,8 @@ fn clauses(target: pg_sys::Oid) -> Result<[String; 4], Error> {
     let description = filters::describe(target)?;
     let mut branches: HashMap<String, Vec<Branch>> = HashMap::new();
     Spi::connect(|client| {
-        let query = "SELECT action, role, filter::pg_catalog.text FROM rolecall.permissions WHERE target = $1 ORDER BY role";
+        let query =
+            "SELECT action, role, filter::pg_catalog.text FROM rolecall.permissions WHERE target = $1 ORDER BY role";
         for row in client.select(query, None, &[target.into()])? {
             let (action, role, filter) = (row.get::<String>(1)?, row.get::<String>(2)?, row.get::<String>(3)?);
             let condition = filters::read(&description, &filter.unwrap_or_default())?.to_sql();
@@ -67,13 +68,14 @@ fn clauses(target: pg_sys::Oid) -> Result<[String; 4], Error> {
         }
         Ok::<_, Error>(())
     })?;
-    let of = |action: &str| row_policy::expression(branches.get(action).map_or(&[], Vec::as_slice));
+    let of = |action: &str| branches.get(action).map_or(&[] as &[Branch], Vec::as_slice);
     let (select, insert, update, delete) = (of("select"), of("insert"), of("update"), of("delete"));
+    let passes = row_policy::expression;
     Ok([
-        format!("USING ({select})"),
-        format!("WITH CHECK ({insert})"),
-        format!("USING ({}) WITH CHECK ({update})", row_policy::both(&select, &update)),
-        format!("USING ({})", row_policy::both(&select, &delete)),
+        format!("USING ({})", passes(&[select])),
+        format!("WITH CHECK ({})", passes(&[insert])),
+        format!("USING ({}) WITH CHECK ({})", passes(&[select, update]), passes(&[update])),
+        format!("USING ({})", passes(&[select, delete])),
     ])
 }
 

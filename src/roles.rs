@@ -42,10 +42,9 @@ fn revoke_role(role: Option<&str>, member: Option<&str>) -> Reported<()> {
     let (role, member) = (required(role, "role")?, required(member, "member")?);
     must_exist(role)?;
     match Member::find(member)? {
-        Member::Role(name) => run(
-            "DELETE FROM rolecall.role_members WHERE role = $1 AND member = $2",
-            &[role.into(), name.into()],
-        ),
+        Member::Role(name) => {
+            run("DELETE FROM rolecall.role_members WHERE role = $1 AND member = $2", &[role.into(), name.into()])
+        }
         Member::User(id) => {
             run("DELETE FROM rolecall.user_roles WHERE role = $1 AND user_id = $2", &[role.into(), id.into()])
         }
@@ -97,10 +96,8 @@ pub fn database_role(name: &CStr) -> Result<pg_sys::Oid, Error> {
 
 /// Raises an error unless the role exists.
 pub fn must_exist(role: &str) -> Result<(), Error> {
-    let found = Spi::get_one_with_args::<bool>(
-        "SELECT EXISTS (SELECT FROM rolecall.roles WHERE name = $1)",
-        &[role.into()],
-    )?;
+    let found =
+        Spi::get_one_with_args::<bool>("SELECT EXISTS (SELECT FROM rolecall.roles WHERE name = $1)", &[role.into()])?;
     if found == Some(true) { Ok(()) } else { Err(Error::Missing { kind: "role", name: role.into() }) }
 }
 

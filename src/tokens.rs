@@ -24,7 +24,8 @@ pub fn issue(user: &str, lifetime: i64) -> Result<String, Error> {
     };
     let mut header = Header::new(Algorithm::HS256);
     header.kid = Some(kid);
-    jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&secret)).map_err(|e| Error::Signing(e.to_string()))
+    jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&secret))
+        .map_err(|e| Error::Signing(e.to_string()))
 }
 
 /// The identity that a token proves. Nothing of the token shows in an error.

@@ -1,5 +1,6 @@
 //! Users and their passwords.
 
+use crate::backend::statement;
 use crate::error::{Error, Reported, required};
 use crate::{password, roles, tokens};
 use pgrx::prelude::*;
@@ -22,6 +23,7 @@ fn create_user(
     kind: Option<&str>,
     database_role: Option<&CStr>,
 ) -> Reported<String> {
+    statement::hide(c"rolecall.create_user(...)");
     roles::require_administrator("create_user()")?;
     let username = required(username, "username")?;
     if username.is_empty() || username.starts_with("role:") {
@@ -64,11 +66,8 @@ fn create_user(
 
 /// Checks a password and returns a token for `authenticate()`.
 #[pg_extern(sql = false)]
-fn login(
-    username: Option<&str>,
-    password: Option<&str>,
-    lifetime: Option<pgrx::datum::Interval>,
-) -> Reported<String> {
+fn login(username: Option<&str>, password: Option<&str>, lifetime: Option<pgrx::datum::Interval>) -> Reported<String> {
+    statement::hide(c"rolecall.login(...)");
     let lifetime = lifetime.map_or(Ok(LIFETIME), |lifetime| seconds(&lifetime))?;
     let username = required(username, "username")?;
     let password = required(password, "password")?;
@@ -98,10 +97,8 @@ fn conflict(id: &str, username: &str) -> Result<Error, Error> {
         "SELECT EXISTS (SELECT FROM rolecall.users WHERE username = $1)",
         &[username.into()],
     )?;
-    let by_id = Spi::get_one_with_args::<bool>(
-        "SELECT EXISTS (SELECT FROM rolecall.users WHERE id = $1)",
-        &[id.into()],
-    )?;
+    let by_id =
+        Spi::get_one_with_args::<bool>("SELECT EXISTS (SELECT FROM rolecall.users WHERE id = $1)", &[id.into()])?;
     Ok(match (taken, by_id) {
         (Some(true), _) => Error::Exists { kind: "user", name: username.into() },
         (_, Some(true)) => Error::Exists { kind: "user with id", name: id.into() },

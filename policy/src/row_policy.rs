@@ -1,4 +1,7 @@
 //! The one expression of a table's policy for a command, put together from what each role is allowed.
+//!
+//! Every role test is `has_role` of a constant, which the planner replaces by true or false: for a role with an owner
+//! column what is left is `owner = user_id()`, one index scan, and for an administrator nothing at all.
 
 use crate::sql::literal;
 
@@ -14,32 +17,42 @@ pub struct Branch {
 /// The roles whose holders pass everywhere.
 const ADMINISTRATORS: &str = "admins";
 
-/// The expression under which a row passes: the union of `branches`, and everything for administrators.
-///
-/// Every role test is `has_role` of a constant, which the planner replaces by true or false, so that a role with one
-/// owner column plans as one index scan. Roles with the same condition share it.
-pub fn expression(branches: &[Branch]) -> String {
-    let mut alternatives = vec![has_role(ADMINISTRATORS)];
-    let mut conditions: Vec<&str> = Vec::new();
-    for branch in branches {
-        if !conditions.contains(&branch.condition.as_str()) {
-            conditions.push(&branch.condition);
+/// The expression under which a row passes: for administrators always, for others when each of `permissions` has a
+/// branch that lets it pass. (What one changes one must also be able to read, so there may be several.)
+pub fn expression(permissions: &[&[Branch]]) -> String {
+    let mut conditions: Vec<String> = Vec::new();
+    for branches in permissions {
+        let condition = union(branches);
+        if !conditions.contains(&condition) {
+            conditions.push(condition);
         }
     }
-    for condition in conditions {
-        let roles: Vec<_> = branches.iter().filter(|b| b.condition == condition).map(|b| has_role(&b.role)).collect();
-        alternatives.push(match condition {
-            "true" => roles.join(" OR "),
-            "false" => continue,
-            _ => format!("(({}) AND {condition})", roles.join(" OR ")),
-        });
+    let administrator = has_role(ADMINISTRATORS);
+    match conditions.as_slice() {
+        _ if conditions.iter().any(String::is_empty) => administrator,
+        [one] => format!("{administrator} OR {one}"),
+        several => format!("{administrator} OR (({}))", several.join(") AND (")),
     }
-    alternatives.join(" OR ")
 }
 
-/// Both conditions; one alone where they are the same.
-pub fn both(one: &str, other: &str) -> String {
-    if one == other { one.to_owned() } else { format!("({one}) AND ({other})") }
+/// The union of the branches; empty where nothing passes. Roles with the same condition share it.
+fn union(branches: &[Branch]) -> String {
+    let mut conditions: Vec<&str> = Vec::new();
+    for Branch { condition, .. } in branches {
+        if condition != "false" && !conditions.contains(&condition.as_str()) {
+            conditions.push(condition);
+        }
+    }
+    let alternatives = conditions.into_iter().map(|condition| {
+        let holders = branches.iter().filter(|branch| branch.condition == condition);
+        let roles = holders.map(|branch| has_role(&branch.role)).collect::<Vec<_>>();
+        match (condition, roles.as_slice()) {
+            ("true", _) => roles.join(" OR "),
+            (_, [role]) => format!("({role} AND {condition})"),
+            _ => format!("(({}) AND {condition})", roles.join(" OR ")),
+        }
+    });
+    alternatives.collect::<Vec<_>>().join(" OR ")
 }
 
 fn has_role(role: &str) -> String {
@@ -50,29 +63,38 @@ fn has_role(role: &str) -> String {
 mod tests {
     use super::*;
 
+    const ADMIN: &str = "rolecall.has_role('admins')";
+
     fn branch(role: &str, condition: &str) -> Branch {
         Branch { role: role.into(), condition: condition.into() }
     }
 
     #[test]
     fn nobody_but_administrators_passes_by_default() {
-        assert_eq!(expression(&[]), "rolecall.has_role('admins')");
-        assert_eq!(expression(&[branch("a", "false")]), "rolecall.has_role('admins')");
+        assert_eq!(expression(&[&[]]), ADMIN);
+        assert_eq!(expression(&[&[branch("a", "false")]]), ADMIN);
+        assert_eq!(expression(&[&[branch("a", "true")], &[]]), ADMIN);
     }
 
     #[test]
     fn rows_are_the_union_of_the_roles() {
-        let sql = expression(&[branch("editor", "true"), branch("o'brien", "(\"x\" = 1)"), branch("b", "(\"x\" = 1)")]);
+        let branches = [branch("editor", "true"), branch("o'brien", "(x)"), branch("b", "(x)"), branch("c", "(y)")];
         assert_eq!(
-            sql,
-            "rolecall.has_role('admins') OR rolecall.has_role('editor') OR \
-             ((rolecall.has_role('o''brien') OR rolecall.has_role('b')) AND (\"x\" = 1))"
+            expression(&[&branches]),
+            format!(
+                "{ADMIN} OR rolecall.has_role('editor') OR \
+                 ((rolecall.has_role('o''brien') OR rolecall.has_role('b')) AND (x)) OR (rolecall.has_role('c') AND (y))"
+            )
         );
     }
 
     #[test]
-    fn an_equal_condition_is_asked_once() {
-        assert_eq!(both("a OR b", "a OR b"), "a OR b");
-        assert_eq!(both("a OR b", "c"), "(a OR b) AND (c)");
+    fn what_is_changed_must_be_readable() {
+        let (read, update) = ([branch("a", "(x)")], [branch("b", "(y)")]);
+        assert_eq!(
+            expression(&[&read, &update]),
+            format!("{ADMIN} OR (((rolecall.has_role('a') AND (x))) AND ((rolecall.has_role('b') AND (y))))")
+        );
+        assert_eq!(expression(&[&read, &read]), expression(&[&read]));
     }
 }

@@ -107,11 +107,11 @@ INSERT INTO rolecall.roles (name, description, built_in) VALUES
     ('guest', 'Everybody, logged in or not', true);
 
 -- pg_dump keeps what people entered; what CREATE EXTENSION makes is made again.
-SELECT pg_extension_config_dump('rolecall.users', ''),
-       pg_extension_config_dump('rolecall.roles', 'WHERE NOT built_in'),
-       pg_extension_config_dump('rolecall.user_roles', ''),
-       pg_extension_config_dump('rolecall.role_members', ''),
-       pg_extension_config_dump('rolecall.signing_keys', ''),
-       pg_extension_config_dump('rolecall.protected_tables', ''),
-       pg_extension_config_dump('rolecall.permissions', ''),
-       pg_extension_config_dump('rolecall.compiled_policies', '');
+SELECT pg_extension_config_dump('rolecall.users', '');
+SELECT pg_extension_config_dump('rolecall.roles', 'WHERE NOT built_in');
+SELECT pg_extension_config_dump('rolecall.user_roles', '');
+SELECT pg_extension_config_dump('rolecall.role_members', '');
+SELECT pg_extension_config_dump('rolecall.signing_keys', '');
+SELECT pg_extension_config_dump('rolecall.protected_tables', '');
+SELECT pg_extension_config_dump('rolecall.permissions', '');
+SELECT pg_extension_config_dump('rolecall.compiled_policies', '');

@@ -17,6 +17,7 @@ pub mod jsonb;
 pub mod keys;
 pub mod session;
 pub mod setting;
+pub mod statement;
 mod trigger;
 mod variables;
 

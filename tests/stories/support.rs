@@ -1,0 +1,101 @@
+//! What the stories have in common.
+
+use postgres::Client;
+use postgres::types::{FromSqlOwned, ToSql};
+use rolecall_tests::{Cluster, Database};
+
+/// A new database with the extension on the shared server.
+pub fn database() -> Database<'static> {
+    Cluster::shared().database()
+}
+
+/// The first column of the only row.
+pub fn one<T: FromSqlOwned>(client: &mut Client, sql: &str) -> T {
+    client.query_one(sql, &[]).unwrap_or_else(|e| panic!("{sql}: {e:?}")).get(0)
+}
+
+/// The first column of all rows, as text.
+pub fn column(client: &mut Client, sql: &str) -> Vec<String> {
+    let rows = client.query(&format!("SELECT x::text FROM ({sql}) AS q(x)"), &[]);
+    rows.unwrap_or_else(|e| panic!("{sql}: {e:?}")).iter().map(|row| row.get(0)).collect()
+}
+
+/// Runs statements that must succeed.
+pub fn run(client: &mut Client, sql: &str) {
+    client.batch_execute(sql).unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+}
+
+/// The plan of a query.
+pub fn plan(client: &mut Client, sql: &str) -> String {
+    let rows = client.query(&format!("EXPLAIN (COSTS OFF) {sql}"), &[]).unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+    rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>().join("\n")
+}
+
+/// Becomes the token's user.
+pub fn authenticate(client: &mut Client, token: &str, for_session: bool) {
+    let arguments: &[&(dyn ToSql + Sync)] = &[&token, &for_session];
+    client.execute("SELECT rolecall.authenticate($1, $2)", arguments).expect("the token is good");
+}
+
+/// The token that a password gives.
+pub fn token(client: &mut Client, username: &str, password: &str) -> String {
+    client.query_one("SELECT rolecall.login($1, $2)", &[&username, &password]).expect("the password is right").get(0)
+}
+
+/// A database with a table of notes whose owners are alice (`u1`), an editor, and bob (`u2`).
+pub struct Notes<'a> {
+    pub database: Database<'a>,
+    /// A login that may read and write the table, as an application would.
+    pub app: String,
+    pub alice: String,
+    pub bob: String,
+}
+
+impl Notes<'static> {
+    /// The story in a new database of the shared server.
+    pub fn new() -> Self {
+        Self::in_database(database())
+    }
+}
+
+impl<'a> Notes<'a> {
+    /// Editors see all notes, everybody else his own.
+    pub fn in_database(database: Database<'a>) -> Self {
+        let app = database.login("app");
+        let mut admin = database.admin();
+        run(
+            &mut admin,
+            &format!(
+                r#"SELECT rolecall.create_role('editor');
+                SELECT rolecall.create_user('alice', 'alice@example.org', 'wonderland', '{{editor}}', id => 'u1');
+                SELECT rolecall.create_user('bob', 'bob@example.org', 'can we fix it', id => 'u2');
+                CREATE TABLE notes (id int PRIMARY KEY, owner_id text NOT NULL, public boolean, body text);
+                INSERT INTO notes SELECT n, 'u' || n % 100, n % 500 = 0, 'note ' || n FROM generate_series(1, 10000) n;
+                CREATE INDEX ON notes (owner_id);
+                ANALYZE notes;
+                GRANT SELECT, INSERT, UPDATE, DELETE ON notes TO {app};
+                SELECT rolecall.protect('notes');
+                SELECT rolecall.allow('editor', 'notes', 'all');
+                SELECT rolecall.allow('users', 'notes', 'all', '{{"owner_id": {{"equals": "__loggedInUserId"}}}}');"#
+            ),
+        );
+        let alice = token(&mut admin, "alice", "wonderland");
+        let bob = token(&mut admin, "bob", "can we fix it");
+        Self { database, app, alice, bob }
+    }
+
+    /// A connection of the application.
+    pub fn connect(&self) -> Client {
+        self.database.connect(&self.app)
+    }
+}
+
+/// How many notes the client sees.
+pub fn notes(client: &mut Client) -> i64 {
+    one(client, "SELECT count(*) FROM notes")
+}
+
+/// What an editor sees.
+pub const ALL: i64 = 10_000;
+/// What bob sees.
+pub const BOBS: i64 = 100;
