@@ -4,4 +4,5 @@ pub mod claims;
 pub mod filter;
 pub mod identity;
 pub mod row_policy;
+pub mod spec;
 pub mod sql;

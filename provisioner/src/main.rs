@@ -1,2 +1,51 @@
-//! The `rolecall` program.
-fn main() {}
+//! The `rolecall` program: makes a cluster's roles and privileges match one spec file.
+
+mod catalog;
+mod cli;
+mod commands;
+mod connection;
+mod diff;
+mod error;
+mod execute;
+mod passfile;
+mod password;
+mod plan;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use cli::Cli;
+use error::Error;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap's own code for a wrong command line is 2, which here means that there are changes.
+            let _ = error.print();
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return ExitCode::from(if asked { 0 } else { 1 });
+        }
+    };
+    match commands::run(&cli) {
+        Ok(code) => ExitCode::from(code),
+        // Who reads no further, as `| head` does, is no error worth a message.
+        Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(1),
+        Err(error) => {
+            report(&error);
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn report(error: &Error) {
+    use anstyle::{AnsiColor, Style};
+    let (red, bold) = (AnsiColor::Red.on_default().bold(), Style::new().bold());
+    anstream::eprintln!("{red}error:{red:#} {error}");
+    if let Some(detail) = error.detail() {
+        anstream::eprintln!("{bold}detail:{bold:#} {detail}");
+    }
+    if let Some(hint) = error.hint() {
+        anstream::eprintln!("{bold}hint:{bold:#} {hint}");
+    }
+}

@@ -1,0 +1,40 @@
+//! The spec: what a cluster's roles, memberships and privileges shall be.
+//!
+//! Text (YAML, of which JSON is a subset) becomes a located tree, the tree becomes a [`Spec`] whose every
+//! key was understood, and a spec becomes a [`Desired`] state, in which templates are written out. Nothing here knows
+//! what a server holds.
+
+mod desired;
+mod error;
+mod expand;
+mod fields;
+mod kind;
+mod model;
+mod node;
+mod pattern;
+mod privilege;
+mod read;
+mod read_grants;
+mod read_roles;
+mod read_schemas;
+
+pub use desired::Desired;
+pub use error::{At, SpecError};
+pub use kind::{Kind, RelationKind, RoutineKind};
+pub use model::{
+    Contents, Creator, DefaultPrivilege, DefaultScope, Ensure, Grant, Grantee, Manage, Membership, PasswordSource,
+    Role, RoleOptions, Schema, Spec, Target, Template, TemplateGrant, TemplateUse, ValidUntil,
+};
+pub use pattern::Pattern;
+pub use privilege::{Privilege, Privileges};
+
+impl Spec {
+    /// Reads a spec.
+    ///
+    /// # Errors
+    /// Text that is not YAML, a key or word that is not known, a value of the wrong shape, and whatever contradicts
+    /// itself; always with its line.
+    pub fn parse(text: &str) -> Result<Self, SpecError> {
+        read::spec(text)
+    }
+}

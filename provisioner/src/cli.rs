@@ -1,0 +1,108 @@
+//! The command line.
+
+use crate::connection::ConnectionArgs;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Makes a PostgreSQL cluster's roles and privileges match one file.
+#[derive(Debug, Parser)]
+#[command(name = "rolecall", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+    /// Where
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+    /// Say only what was asked for and what went wrong
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print a commented spec to start from
+    Init {
+        /// Which one
+        #[arg(long, value_enum, default_value_t = Template::Plain)]
+        template: Template,
+    },
+    /// Show what would change; exit 0 nothing, 2 something, 1 error
+    Plan {
+        #[command(flatten)]
+        run: RunArgs,
+        /// How to show it
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+        /// The same as --format json
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change it, in one transaction per database; exit 0 done, 3 something was left for want of a flag, 1 error
+    Apply {
+        #[command(flatten)]
+        run: RunArgs,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+        /// Print what was done as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say whether anything would change, for CI; exit codes as plan
+    Check {
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Make a login that may what ROLE may, with a temporary password that is printed once
+    AddUser {
+        /// The new role
+        name: String,
+        /// The role it becomes a member of
+        #[arg(long, value_name = "ROLE")]
+        like: String,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What plan, apply and check have in common.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The spec, YAML or JSON; - for standard input
+    pub spec: PathBuf,
+    /// Take away privileges and memberships that the spec does not declare
+    #[arg(long)]
+    pub revoke: bool,
+    /// Change owners to those the spec names
+    #[arg(long)]
+    pub owner: bool,
+    /// The server's lock_timeout, such as 5s
+    #[arg(long, value_name = "TIME")]
+    pub lock_timeout: Option<String>,
+    /// The server's statement_timeout
+    #[arg(long, value_name = "TIME")]
+    pub statement_timeout: Option<String>,
+}
+
+/// Specs to start from.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Template {
+    /// One schema with a reader and a writer
+    Plain,
+    /// FlowDB's schemas and its group roles flowmachine and flowapi
+    Flowdb,
+}
+
+/// Forms of a plan.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Format {
+    /// Lines for people
+    Text,
+    /// For programs
+    Json,
+    /// A script for psql
+    Sql,
+}

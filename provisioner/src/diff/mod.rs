@@ -1,0 +1,135 @@
+//! From what is to what shall be.
+
+mod cells;
+mod defaults;
+mod memberships;
+mod objects;
+mod preflight;
+mod privileges;
+mod roles;
+mod schemas;
+mod statements;
+
+pub use statements::plural;
+
+use crate::catalog::{Present, Resolved, RoleId};
+use crate::error::Error;
+use crate::plan::{Operation, Sign};
+use policy::spec::{Contents, Desired, Grantee, Manage, Pattern};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// What is asked for.
+pub struct Request<'a> {
+    /// The whole desired state.
+    pub desired: &'a Desired,
+    /// The part of it that concerns this database.
+    pub contents: &'a Contents,
+    /// Whether roles and memberships are compared too.
+    pub cluster: bool,
+    /// Whether what is undeclared is taken away.
+    pub revoke: bool,
+    /// Whether owners are changed.
+    pub owner: bool,
+    /// Passwords, by role.
+    pub passwords: &'a BTreeMap<String, String>,
+}
+
+/// The operations that lead from `present` to what is asked for, in the order they must be done.
+///
+/// # Errors
+/// A spec that names what does not exist, asks for what this server does not have, or contradicts itself.
+pub fn diff(request: &Request<'_>, present: &mut Present, resolved: &Resolved) -> Result<Vec<Operation>, Error> {
+    let mut operations = Vec::new();
+    for name in request.desired.roles.keys() {
+        present.names.id(name);
+    }
+    if request.cluster {
+        operations.extend(roles::diff(request, present, resolved)?);
+        operations.extend(memberships::diff(request, present)?);
+    }
+    operations.extend(schemas::diff(request, present)?);
+    operations.extend(defaults::diff(request, present)?);
+    operations.extend(privileges::diff(request, present, resolved)?);
+    preflight::check(&operations, request, present)?;
+    Ok(operations)
+}
+
+/// The role a spec speaks of: one that exists or is declared.
+fn role(request: &Request<'_>, present: &Present, name: &str) -> Result<RoleId, Error> {
+    match present.names.find(name) {
+        Some(id) if present.roles.contains_key(&id) || request.desired.roles.contains_key(name) => Ok(id),
+        _ => Err(Error::mismatch(
+            format!("role \"{name}\" does not exist and the spec does not declare it"),
+            "declare it under \"roles\", or correct the name",
+        )),
+    }
+}
+
+fn grantee(request: &Request<'_>, present: &Present, grantee: &Grantee) -> Result<RoleId, Error> {
+    match grantee {
+        Grantee::Public => Ok(RoleId::PUBLIC),
+        Grantee::Role(name) => role(request, present, name),
+    }
+}
+
+/// The roles whose undeclared privileges are looked at.
+fn managed_roles(request: &Request<'_>, present: &Present) -> HashSet<RoleId> {
+    let Manage { roles, ignore, .. } = &request.desired.manage;
+    let ignored = |name: &str| name.starts_with("pg_") || ignore.iter().any(|pattern| pattern.matches(name));
+    let known = present.roles.keys().copied().map(|id| (id, present.names.name(id)));
+    known
+        .filter(|(_, name)| !ignored(name))
+        .filter(|(_, name)| match roles {
+            Some(patterns) => patterns.iter().any(|pattern| pattern.matches(name)),
+            None => request.desired.roles.contains_key(*name),
+        })
+        .map(|(id, _)| id)
+        .collect()
+}
+
+/// Whether undeclared privileges in a schema, or outside all of them, are looked at.
+fn is_managed_schema(manage: &Manage, schema: Option<&str>) -> bool {
+    match (&manage.schemas, schema) {
+        (None, _) => true,
+        (Some(patterns), Some(schema)) => patterns.iter().any(|pattern: &Pattern| pattern.matches(schema)),
+        (Some(_), None) => false,
+    }
+}
+
+/// All direct and indirect members of `role`, those the spec is going to make included.
+fn members(request: &Request<'_>, present: &Present, role: RoleId) -> BTreeSet<RoleId> {
+    // From PostgreSQL 16 on a role's maker is its member without being able to act as it: that is no member here.
+    let real = present.memberships.iter().filter(|edge| edge.inherit || edge.set || present.session.version < 160_000);
+    let mut edges: Vec<(RoleId, RoleId)> = real.map(|edge| (edge.role, edge.member)).collect();
+    for membership in &request.desired.memberships {
+        if let (Some(role), Some(member)) =
+            (present.names.find(&membership.role), present.names.find(&membership.member))
+        {
+            edges.push((role, member));
+        }
+    }
+    let mut found = BTreeSet::new();
+    let mut open = vec![role];
+    while let Some(group) = open.pop() {
+        for (_, member) in edges.iter().filter(|(role, _)| *role == group) {
+            if found.insert(*member) {
+                open.push(*member);
+            }
+        }
+    }
+    found.remove(&role);
+    found
+}
+
+/// Names in one line, cut when there are many.
+fn listing(names: &[String]) -> String {
+    match names {
+        many if many.len() > 4 => format!("{} and {} more", many[..3].join(", "), many.len() - 3),
+        few => few.join(", "),
+    }
+}
+
+/// An operation of one statement.
+fn operation(section: &str, sign: Sign, who: &str, what: impl Into<String>, sql: String) -> Operation {
+    Operation::new(section, sign, who, what, vec![sql])
+}

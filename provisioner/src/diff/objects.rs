@@ -1,0 +1,145 @@
+//! Which objects a grant is about.
+
+use crate::catalog::{Object, Present, Resolved};
+use crate::error::Error;
+use policy::spec::{Ensure, Grant, Kind, Pattern};
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+
+type Place = (Kind, Option<Rc<str>>);
+
+/// The objects by kind, schema and name.
+pub(super) struct Index {
+    by_place: HashMap<Place, Vec<usize>>,
+    by_name: HashMap<(Place, String), Vec<usize>>,
+    by_oid: HashMap<u32, usize>,
+    schemas: BTreeSet<Rc<str>>,
+}
+
+impl Index {
+    pub fn new(objects: &[Object]) -> Self {
+        let mut index = Self {
+            by_place: HashMap::new(),
+            by_name: HashMap::new(),
+            by_oid: HashMap::new(),
+            schemas: BTreeSet::new(),
+        };
+        for (number, object) in objects.iter().enumerate() {
+            let kind = object.kind.broad();
+            index.by_place.entry((kind, object.schema.clone())).or_default().push(number);
+            index.by_name.entry(((kind, object.schema.clone()), object.name.clone())).or_default().push(number);
+            if matches!(object.kind, Kind::Routine(_)) {
+                index.by_oid.insert(object.oid, number);
+            }
+            if object.kind == Kind::Schema {
+                index.schemas.insert(object.name.as_str().into());
+            }
+        }
+        index
+    }
+
+    /// The objects `grant` is about, each with whether the spec names it itself.
+    pub fn targets(&self, grant: &Grant, present: &Present, resolved: &Resolved) -> Result<Vec<(usize, bool)>, Error> {
+        let kind = grant.on.kind;
+        if kind == Kind::Database && grant.on.names.is_empty() {
+            let name = Pattern::literal(&present.session.database);
+            return self.named(grant, None, &name, present, resolved);
+        }
+        let mut found = Vec::new();
+        for place in self.places(grant)? {
+            for name in &grant.on.names {
+                if name.is_wild() {
+                    let all = self.by_place.get(&(kind.broad(), place.clone()));
+                    let matching = all.into_iter().flatten().copied().filter(|number| {
+                        let object = &present.objects[*number];
+                        kind.covers(object.kind) && name.matches(&object.name) && !is_system(object, name)
+                    });
+                    found.extend(matching.map(|number| (number, false)));
+                } else {
+                    found.extend(self.named(grant, place.clone(), name, present, resolved)?);
+                }
+            }
+        }
+        if !grant.except.is_empty() {
+            found.retain(|(number, _)| !self.is_excepted(grant, &present.objects[*number], resolved));
+        }
+        Ok(found)
+    }
+
+    /// The schemas the objects lie in; nothing for objects that lie in none.
+    fn places(&self, grant: &Grant) -> Result<Vec<Option<Rc<str>>>, Error> {
+        if !grant.on.kind.lies_in_schema() {
+            return Ok(vec![None]);
+        }
+        let mut places = Vec::new();
+        for schema in &grant.on.schemas {
+            if schema.is_wild() {
+                let matching = self.schemas.iter().filter(|name| schema.matches(name) && !is_system_schema(name));
+                places.extend(matching.cloned().map(Some));
+            } else if let Some(name) = self.schemas.get(schema.as_str()) {
+                places.push(Some(name.clone()));
+            } else if grant.ensure == Ensure::Present {
+                let message = format!("schema \"{}\" does not exist", schema.as_str());
+                return Err(Error::mismatch(message, "declare it under \"schemas\" to have it made"));
+            }
+        }
+        Ok(places)
+    }
+
+    fn named(
+        &self,
+        grant: &Grant,
+        place: Option<Rc<str>>,
+        name: &Pattern,
+        present: &Present,
+        resolved: &Resolved,
+    ) -> Result<Vec<(usize, bool)>, Error> {
+        let kind = grant.on.kind;
+        let (bare, arguments) = if matches!(kind, Kind::Routine(_)) { name.signature() } else { (name.as_str(), None) };
+        let candidates: Vec<usize> = if arguments.is_some() {
+            let schema = place.as_deref().unwrap_or_default().to_owned();
+            let oid = resolved.routines.get(&(schema, name.as_str().to_owned()));
+            oid.and_then(|oid| self.by_oid.get(oid)).copied().into_iter().collect()
+        } else {
+            self.by_name.get(&((kind.broad(), place.clone()), bare.to_owned())).cloned().unwrap_or_default()
+        };
+        let found: Vec<_> = candidates
+            .iter()
+            .filter(|number| kind.covers(present.objects[**number].kind))
+            .map(|number| (*number, true))
+            .collect();
+        if !found.is_empty() || grant.ensure == Ensure::Absent {
+            return Ok(found);
+        }
+        let label = place.map_or(name.as_str().to_owned(), |schema| format!("{schema}.{}", name.as_str()));
+        Err(match candidates.first().map(|number| present.objects[*number].kind) {
+            Some(other) => Error::mismatch(
+                format!("\"{label}\" is a {}, not a {}", other.word(), kind.word()),
+                format!("write \"type: {}\"", other.word()),
+            ),
+            None => Error::mismatch(
+                format!("{} \"{label}\" does not exist", kind.word()),
+                "create it first, or take the grant out",
+            ),
+        })
+    }
+
+    fn is_excepted(&self, grant: &Grant, object: &Object, resolved: &Resolved) -> bool {
+        grant.except.iter().any(|pattern| {
+            if pattern.matches(&object.name) {
+                return true;
+            }
+            let schema = object.schema.as_deref().unwrap_or_default().to_owned();
+            resolved.routines.get(&(schema, pattern.as_str().to_owned())) == Some(&object.oid) && object.oid != 0
+        })
+    }
+}
+
+fn is_system_schema(name: &str) -> bool {
+    name.starts_with("pg_") || name == "information_schema"
+}
+
+/// A schema that only a name of its own reaches.
+fn is_system(object: &Object, pattern: &Pattern) -> bool {
+    object.kind == Kind::Schema && is_system_schema(&object.name) && pattern.is_wild()
+}

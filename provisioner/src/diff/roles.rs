@@ -1,0 +1,137 @@
+//! Roles and their options.
+
+use super::Request;
+use crate::catalog::{Present, PresentRole, Resolved};
+use crate::error::Error;
+use crate::password;
+use crate::plan::{Operation, Requirement, Sign};
+use policy::spec::{RoleOptions, ValidUntil};
+use policy::sql::{identifier, literal};
+use std::collections::BTreeMap;
+
+const SECTION: &str = "roles";
+
+pub(super) fn diff(request: &Request<'_>, present: &Present, resolved: &Resolved) -> Result<Vec<Operation>, Error> {
+    let mut created = Vec::new();
+    let mut changed = Vec::new();
+    for (name, wanted) in &request.desired.roles {
+        let found = present.names.find(name).and_then(|id| present.roles.get(&id));
+        let password = request.passwords.get(name).map(String::as_str);
+        let fresh = PresentRole { inherit: true, connection_limit: -1, ..PresentRole::default() };
+        let clauses = clauses(wanted, found.unwrap_or(&fresh), resolved);
+        if found.is_some() {
+            if !clauses.is_empty() {
+                let sql = format!("ALTER ROLE {} {}", identifier(name), clauses.join(" "));
+                changed.push(super::operation(SECTION, Sign::Change, name, clauses.join(" "), sql));
+            }
+        } else {
+            let login = if wanted.login == Some(true) { "" } else { "NOLOGIN " };
+            let sql = format!("CREATE ROLE {} {login}{}", identifier(name), clauses.join(" "));
+            let what = format!("new role {login}{}", clauses.join(" "));
+            created.push(super::operation(SECTION, Sign::Add, name, what.trim_end(), sql.trim_end().to_owned()));
+        }
+        let found = found.unwrap_or(&fresh);
+        changed.extend(comment(name, wanted, found));
+        changed.extend(set_password(name, password, found));
+        changed.extend(settings(name, wanted, found));
+    }
+    created.extend(changed);
+    Ok(created.into_iter().map(|operation| operation.requiring([Requirement::CreateRole])).collect())
+}
+
+/// The clauses of CREATE or ALTER ROLE for what differs.
+fn clauses(wanted: &RoleOptions, found: &PresentRole, resolved: &Resolved) -> Vec<String> {
+    let flags = [
+        ("LOGIN", wanted.login, found.login),
+        ("SUPERUSER", wanted.superuser, found.superuser),
+        ("CREATEDB", wanted.createdb, found.createdb),
+        ("CREATEROLE", wanted.createrole, found.createrole),
+        ("INHERIT", wanted.inherit, found.inherit),
+        ("REPLICATION", wanted.replication, found.replication),
+        ("BYPASSRLS", wanted.bypassrls, found.bypassrls),
+    ];
+    let mut clauses = Vec::new();
+    for (word, wanted, found) in flags {
+        match wanted {
+            Some(true) if !found => clauses.push(word.to_owned()),
+            Some(false) if found => clauses.push(format!("NO{word}")),
+            _ => {}
+        }
+    }
+    if let Some(limit) = wanted.connection_limit
+        && limit != found.connection_limit
+    {
+        clauses.push(format!("CONNECTION LIMIT {limit}"));
+    }
+    match &wanted.valid_until {
+        Some(ValidUntil::Infinity) if found.valid_until.is_some() => clauses.push("VALID UNTIL 'infinity'".to_owned()),
+        Some(ValidUntil::Time(time)) if resolved.times.get(time) != found.valid_until.as_ref() => {
+            clauses.push(format!("VALID UNTIL {}", literal(time)));
+        }
+        _ => {}
+    }
+    clauses
+}
+
+fn comment(name: &str, wanted: &RoleOptions, found: &PresentRole) -> Option<Operation> {
+    let comment = wanted.comment.as_ref().filter(|comment| **comment != found.comment)?;
+    let value = if comment.is_empty() { "NULL".to_owned() } else { literal(comment) };
+    let sql = format!("COMMENT ON ROLE {} IS {value}", identifier(name));
+    Some(super::operation(SECTION, Sign::Change, name, "comment", sql))
+}
+
+/// Only who may read the stored verifier can tell whether it fits; others set the password of new roles only.
+fn set_password(name: &str, password: Option<&str>, found: &PresentRole) -> Option<Operation> {
+    let password = password?;
+    let unchanged = match &found.verifier {
+        Some(verifier) => password::fits(password, verifier),
+        None => false,
+    };
+    if unchanged {
+        return None;
+    }
+    let mut operation = Operation::new(SECTION, Sign::Change, name, "password (not shown)", Vec::new());
+    let verifier = password::verifier(password);
+    operation.secret.push(format!("ALTER ROLE {} PASSWORD {}", identifier(name), literal(&verifier)));
+    Some(operation)
+}
+
+fn settings(name: &str, wanted: &RoleOptions, found: &PresentRole) -> Vec<Operation> {
+    let mut operations = Vec::new();
+    let everywhere = (None, &wanted.config);
+    let by_database = wanted.config_in_database.iter().map(|(database, config)| (Some(database.clone()), config));
+    let nothing = Vec::new();
+    for (database, config) in std::iter::once(everywhere).chain(by_database) {
+        let present: BTreeMap<String, &str> = found
+            .config
+            .get(&database)
+            .unwrap_or(&nothing)
+            .iter()
+            .map(|(name, value)| (name.to_lowercase(), value.as_str()))
+            .collect();
+        for (setting, value) in config {
+            let stored = present.get(&setting.to_lowercase());
+            if stored.is_some_and(|stored| *stored == value.join(", ") || *stored == quoted_list(value)) {
+                continue;
+            }
+            let place = database.as_ref().map_or(String::new(), |name| format!(" IN DATABASE {}", identifier(name)));
+            let parts: Vec<String> = setting.split('.').map(identifier).collect();
+            // A list goes as a list: as one text it would become one quoted name.
+            let items: Vec<String> = value.iter().map(|item| literal(item)).collect();
+            let sql = format!("ALTER ROLE {}{place} SET {} TO {}", identifier(name), parts.join("."), items.join(", "));
+            let scope = database.as_ref().map_or(String::new(), |name| format!(" in database {name}"));
+            let what = format!("{setting} = {}{scope}", value.join(", "));
+            operations.push(super::operation(SECTION, Sign::Change, name, what, sql));
+        }
+    }
+    operations
+}
+
+/// A list as the server stores it for settings that hold names.
+fn quoted_list(items: &[String]) -> String {
+    let plain = |item: &str| {
+        item.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+            && item.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    items.iter().map(|item| if plain(item) { item.clone() } else { identifier(item) }).collect::<Vec<_>>().join(", ")
+}

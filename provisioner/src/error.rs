@@ -1,0 +1,89 @@
+//! What can go wrong, told in one line, with detail and advice.
+
+use policy::spec::SpecError;
+use std::path::PathBuf;
+
+/// An error of the program.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The spec cannot be read from disk.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The spec says something that cannot be.
+    #[error("{file}: {source}")]
+    Spec {
+        /// Its name.
+        file: String,
+        /// What.
+        source: SpecError,
+    },
+    /// The spec and the server do not fit.
+    #[error("{message}")]
+    Mismatch {
+        /// What does not.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// There is no connection.
+    #[error("cannot connect: {message}")]
+    Connection {
+        /// Why not.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// The server refused a statement.
+    #[error("{}", describe(.0))]
+    Server(#[from] postgres::Error),
+    /// The terminal is needed and absent.
+    #[error("standard input is not a terminal, so nobody can be asked")]
+    NotATerminal,
+    /// The person said no.
+    #[error("not applied")]
+    Declined,
+    /// The output cannot be written.
+    #[error("output: {0}")]
+    Output(#[from] std::io::Error),
+    /// The server answered what no PostgreSQL should.
+    #[error("unexpected answer of the server: {0}")]
+    Unexpected(String),
+}
+
+impl Error {
+    /// An error about the spec and the server not fitting.
+    pub fn mismatch(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Mismatch { message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// More about it, where there is more.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Server(error) => error.as_db_error().and_then(|error| error.detail()),
+            _ => None,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Spec { source, .. } => source.hint.clone(),
+            Self::Mismatch { hint, .. } | Self::Connection { hint, .. } => hint.clone(),
+            Self::Server(error) => error.as_db_error().and_then(|error| error.hint()).map(str::to_owned),
+            Self::NotATerminal => Some("give --yes to apply without being asked".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+fn describe(error: &postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(error) => format!("{} (SQLSTATE {})", error.message(), error.code().code()),
+        None => error.to_string(),
+    }
+}

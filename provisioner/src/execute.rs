@@ -1,0 +1,172 @@
+//! Planning and applying against a server.
+
+use crate::catalog::{Present, Reader, Resolved, resolve, snapshot};
+use crate::diff::{Request, diff};
+use crate::error::Error;
+use crate::plan::{DatabasePlan, Operation};
+use policy::spec::{Contents, Desired, Kind};
+use postgres::Client;
+use postgres::error::SqlState;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// One key for all runs in a database, so that they come one after the other.
+const LOCK: i64 = 0x726f_6c65_6361_6c6c;
+const ATTEMPTS: u32 = 8;
+const MESSAGE: usize = 1 << 20;
+
+/// What a run is about.
+pub struct Job<'a> {
+    /// The desired state.
+    pub desired: &'a Desired,
+    /// The part for this database.
+    pub contents: &'a Contents,
+    /// Whether roles and memberships are this database's business.
+    pub cluster: bool,
+    /// Whether what is undeclared is taken away.
+    pub revoke: bool,
+    /// Whether owners are changed.
+    pub owner: bool,
+    /// Passwords, by role.
+    pub passwords: &'a BTreeMap<String, String>,
+    /// `lock_timeout`, if set.
+    pub lock_timeout: Option<&'a str>,
+    /// `statement_timeout`, if set.
+    pub statement_timeout: Option<&'a str>,
+}
+
+/// Prepares a session: what a person or a role has set must not change what the catalogs print.
+///
+/// # Errors
+/// Whatever the server says.
+pub fn prepare(client: &mut Client, job: &Job<'_>) -> Result<(), Error> {
+    let mut sql =
+        "SET search_path = pg_catalog; SET extra_float_digits = 1; SET client_min_messages = error".to_owned();
+    let timeouts = [("lock_timeout", job.lock_timeout), ("statement_timeout", job.statement_timeout)];
+    for (name, value) in timeouts {
+        if let Some(value) = value {
+            sql += &format!("; SET {name} = {}", policy::sql::literal(value));
+        }
+    }
+    client.batch_execute(&sql)?;
+    Ok(())
+}
+
+/// What would be done; nothing is written.
+///
+/// # Errors
+/// A spec that does not fit the server, and whatever the server says.
+pub fn plan(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Error> {
+    prepare(client, job)?;
+    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+    let plan = compare(client, job)?;
+    client.batch_execute("COMMIT")?;
+    Ok(plan)
+}
+
+/// Does what is to be done, planned again under a lock, in one transaction; the plan as it was done.
+///
+/// # Errors
+/// Whatever the server says; then nothing was done.
+pub fn apply(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Error> {
+    prepare(client, job)?;
+    // The lock is the session's, since a transaction's own lock would come after its snapshot.
+    client.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))?;
+    let mut attempt = 1;
+    let done = loop {
+        match attempt_apply(client, job) {
+            Err(Error::Server(error)) if attempt < ATTEMPTS && is_passing(&error) => {
+                client.batch_execute("ROLLBACK")?;
+                std::thread::sleep(Duration::from_millis(20 << attempt));
+                attempt += 1;
+            }
+            done => break done,
+        }
+    };
+    if done.is_err() {
+        // The first error counts; closing the connection undoes and unlocks as well.
+        let _ = client.batch_execute("ROLLBACK");
+    }
+    let _ = client.batch_execute(&format!("SELECT pg_advisory_unlock({LOCK})"));
+    done
+}
+
+fn attempt_apply(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Error> {
+    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")?;
+    let plan = compare(client, job)?;
+    for message in messages(plan.operations.iter().filter(|operation| operation.needs.is_none())) {
+        client.batch_execute(&message)?;
+    }
+    client.batch_execute("COMMIT")?;
+    Ok(plan)
+}
+
+fn compare(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Error> {
+    let resolved: Resolved = resolve(client, job.desired, job.contents)?;
+    let mut present: Present = snapshot(client, &reader(job.contents))?;
+    let request = Request {
+        desired: job.desired,
+        contents: job.contents,
+        cluster: job.cluster,
+        revoke: job.revoke,
+        owner: job.owner,
+        passwords: job.passwords,
+    };
+    let operations = diff(&request, &mut present, &resolved)?;
+    let session = present.session;
+    Ok(DatabasePlan {
+        database: session.database,
+        executor: session.executor,
+        superuser: session.superuser,
+        version: session.version_text,
+        operations,
+    })
+}
+
+fn reader(contents: &Contents) -> Reader {
+    let on = || contents.grants.iter().map(|grant| &grant.on);
+    let schema_names = on().flat_map(|on| if on.kind == Kind::Schema { &on.names } else { &on.schemas });
+    let is_system = |name: &str| name.starts_with("pg_") || name == "information_schema";
+    Reader {
+        system_schemas: schema_names
+            .filter(|name| !name.is_wild() && is_system(name.as_str()))
+            .map(|name| name.as_str().to_owned())
+            .collect(),
+        plain_routines: on().any(|on| matches!(on.kind, Kind::Routine(_))),
+        plain_types: on().any(|on| on.kind == Kind::Type),
+        large_objects: on()
+            .filter(|on| on.kind == Kind::LargeObject)
+            .flat_map(|on| &on.names)
+            .filter_map(|name| name.as_str().parse().ok())
+            .collect(),
+    }
+}
+
+/// Statements joined, since each message costs a round trip.
+fn messages<'a>(operations: impl Iterator<Item = &'a Operation>) -> Vec<String> {
+    let mut messages = vec![String::new()];
+    for sql in operations.flat_map(|operation| operation.sql.iter().chain(&operation.secret)) {
+        if messages.last().is_some_and(|last| !last.is_empty() && last.len() + sql.len() > MESSAGE) {
+            messages.push(String::new());
+        }
+        if let Some(last) = messages.last_mut() {
+            last.push_str(sql);
+            last.push_str(";\n");
+        }
+    }
+    messages.retain(|message| !message.is_empty());
+    messages
+}
+
+/// What a second attempt can cure: somebody else changed the same catalog row at the same time.
+fn is_passing(error: &postgres::Error) -> bool {
+    let Some(error) = error.as_db_error() else { return false };
+    match error.code() {
+        code if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED => true,
+        code if *code == SqlState::UNIQUE_VIOLATION => {
+            error.constraint().is_some_and(|name| name.starts_with("pg_default_acl") || name.starts_with("pg_auth"))
+        }
+        code if *code == SqlState::INTERNAL_ERROR => error.message().contains("concurrently"),
+        _ => false,
+    }
+}

@@ -1,0 +1,59 @@
+//! A plan: what would be done, and how it is shown.
+
+mod json;
+mod operation;
+mod script;
+mod text;
+
+pub use json::json;
+pub use operation::{Flag, Operation, Requirement, Sign};
+pub use script::script;
+pub use text::text;
+
+/// What would be done in one database.
+pub struct DatabasePlan {
+    /// The database.
+    pub database: String,
+    /// Who would do it.
+    pub executor: String,
+    /// Whether that is a superuser.
+    pub superuser: bool,
+    /// The server's version as people write it.
+    pub version: String,
+    /// What would be done, in order.
+    pub operations: Vec<Operation>,
+}
+
+/// What would be done everywhere.
+pub struct Plan {
+    /// The spec's file.
+    pub spec: String,
+    /// Database by database.
+    pub databases: Vec<DatabasePlan>,
+}
+
+impl Plan {
+    /// All operations.
+    pub fn operations(&self) -> impl Iterator<Item = &Operation> {
+        self.databases.iter().flat_map(|database| &database.operations)
+    }
+
+    /// Whether there is nothing to do and nothing to complain about.
+    pub fn is_empty(&self) -> bool {
+        self.operations().next().is_none()
+    }
+
+    /// How many operations have this sign and wait for no flag.
+    pub fn count(&self, sign: Sign) -> usize {
+        self.operations().filter(|operation| operation.sign == sign && operation.needs.is_none()).count()
+    }
+
+    /// How many operations wait for each flag.
+    pub fn waiting(&self) -> std::collections::BTreeMap<Flag, usize> {
+        let mut waiting = std::collections::BTreeMap::new();
+        for flag in self.operations().filter_map(|operation| operation.needs) {
+            *waiting.entry(flag).or_default() += 1;
+        }
+        waiting
+    }
+}

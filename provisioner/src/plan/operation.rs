@@ -1,0 +1,111 @@
+//! One thing a plan does, the size of an intent.
+
+use crate::catalog::RoleId;
+use policy::spec::Privileges;
+use serde::Serialize;
+
+/// Whether something comes, changes or goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sign {
+    /// Something is added.
+    Add,
+    /// Something is changed.
+    Change,
+    /// Something is taken away.
+    Remove,
+}
+
+/// What must be said on the command line before an operation is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Flag {
+    /// Taking undeclared privileges and memberships away.
+    #[serde(rename = "--revoke")]
+    Revoke,
+    /// Changing owners.
+    #[serde(rename = "--owner")]
+    Owner,
+}
+
+impl Flag {
+    /// As it is written.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Revoke => "--revoke",
+            Self::Owner => "--owner",
+        }
+    }
+}
+
+/// What whoever executes an operation must be able to do.
+#[derive(Clone, Debug)]
+pub enum Requirement {
+    /// Make and alter roles.
+    CreateRole,
+    /// Act as this role.
+    ActAs(RoleId),
+    /// Pass these privileges on an object, given by its number, on.
+    GrantOn(usize, Privileges),
+}
+
+/// One thing a plan does.
+#[derive(Clone, Debug, Serialize)]
+pub struct Operation {
+    /// The heading it stands under: a schema, `roles`, `memberships`, `database NAME` …
+    pub section: String,
+    /// Whether something comes, changes or goes.
+    pub sign: Sign,
+    /// Who it is about.
+    pub who: String,
+    /// What happens.
+    pub what: String,
+    /// Why, where that is not plain.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The flag it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Flag>,
+    /// The statements that do it.
+    pub sql: Vec<String>,
+    /// Statements that hold a password's verifier, never shown.
+    #[serde(skip)]
+    pub secret: Vec<String>,
+    /// What it takes to do it.
+    #[serde(skip)]
+    pub requires: Vec<Requirement>,
+}
+
+impl Operation {
+    /// An operation of one statement that needs no flag.
+    pub fn new(section: &str, sign: Sign, who: impl Into<String>, what: impl Into<String>, sql: Vec<String>) -> Self {
+        Self {
+            section: section.to_owned(),
+            sign,
+            who: who.into(),
+            what: what.into(),
+            reason: String::new(),
+            needs: None,
+            sql,
+            secret: Vec::new(),
+            requires: Vec::new(),
+        }
+    }
+
+    /// With a reason.
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = reason.into();
+        self
+    }
+
+    /// Possible only with all of `requirements`.
+    pub fn requiring(mut self, requirements: impl IntoIterator<Item = Requirement>) -> Self {
+        self.requires.extend(requirements);
+        self
+    }
+
+    /// Waiting for `flag` unless that was given.
+    pub fn unless(mut self, given: bool, flag: Flag) -> Self {
+        self.needs = (!given).then_some(flag);
+        self
+    }
+}

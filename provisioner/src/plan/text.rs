@@ -1,0 +1,84 @@
+//! A plan as a person reads it: a line for each intent, under the schema it concerns.
+
+use super::{DatabasePlan, Operation, Plan, Sign};
+use anstyle::{AnsiColor, Style};
+use std::fmt::Write;
+
+const HEADING: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+
+/// The plan's lines; styled, which a stream that is no terminal takes out again.
+pub fn text(plan: &Plan, hints: bool) -> String {
+    let mut out = String::new();
+    for database in &plan.databases {
+        head(&mut out, plan, database);
+        let sections = sections(&database.operations);
+        for section in sections {
+            let _ = writeln!(out, "\n{HEADING}{section}{HEADING:#}");
+            let operations: Vec<&Operation> =
+                database.operations.iter().filter(|operation| operation.section == section).collect();
+            let width = operations.iter().map(|operation| operation.who.chars().count()).max().unwrap_or(0).min(40);
+            for operation in operations {
+                let _ = writeln!(out, "  {}", line(operation, width));
+            }
+        }
+    }
+    foot(&mut out, plan, hints);
+    out
+}
+
+fn head(out: &mut String, plan: &Plan, database: &DatabasePlan) {
+    let superuser = if database.superuser { "superuser" } else { "not superuser" };
+    let (name, executor, version) = (&database.database, &database.executor, &database.version);
+    let _ = writeln!(
+        out,
+        "{DIM}database {name} as {executor} (PostgreSQL {version}, {superuser}), spec {}{DIM:#}",
+        plan.spec
+    );
+}
+
+/// Headings in the order they first appear.
+fn sections(operations: &[Operation]) -> Vec<&str> {
+    let mut sections: Vec<&str> = Vec::new();
+    for operation in operations {
+        if !sections.contains(&operation.section.as_str()) {
+            sections.push(&operation.section);
+        }
+    }
+    sections
+}
+
+fn line(operation: &Operation, width: usize) -> String {
+    let (sign, color) = match operation.sign {
+        Sign::Add => ("+", AnsiColor::Green),
+        Sign::Change => ("~", AnsiColor::Yellow),
+        Sign::Remove => ("-", AnsiColor::Red),
+    };
+    let style = color.on_default();
+    let mut notes = Vec::new();
+    if !operation.reason.is_empty() {
+        notes.push(operation.reason.clone());
+    }
+    if let Some(flag) = operation.needs {
+        notes.push(format!("needs {}", flag.text()));
+    }
+    let notes = if notes.is_empty() { String::new() } else { format!("  {DIM}({}){DIM:#}", notes.join("; ")) };
+    format!("{style}{sign} {:width$}  {}{style:#}{notes}", operation.who, operation.what)
+}
+
+fn foot(out: &mut String, plan: &Plan, hints: bool) {
+    if plan.is_empty() {
+        let _ = writeln!(out, "Nothing to do.");
+        return;
+    }
+    let (add, change, remove) = (plan.count(Sign::Add), plan.count(Sign::Change), plan.count(Sign::Remove));
+    let done = plan.operations().filter(|operation| operation.needs.is_none());
+    let statements: usize = done.map(|operation| operation.sql.len() + operation.secret.len()).sum();
+    let _ = writeln!(out, "\nPlan: {add} to add, {change} to change, {remove} to take away; {statements} statements.");
+    for (flag, count) in plan.waiting() {
+        let _ = writeln!(out, "Left without {}: {count}.", flag.text());
+    }
+    if hints {
+        let _ = writeln!(out, "{DIM}--format sql shows the statements.{DIM:#}");
+    }
+}
