@@ -1,9 +1,15 @@
 //! Stories: what people do with rolecall, and what attackers try, against a real server. One file per capability.
 
 mod filters;
+mod flowdb;
 mod folding;
 mod forgery;
 mod identity;
 mod permissions;
+mod provisioner;
+mod provisioner_cases;
+mod provisioner_drift;
+mod provisioner_specs;
+mod provisioner_world;
 mod roles;
 mod support;

@@ -1,0 +1,82 @@
+//! What the provisioner's stories share: running the program on a spec, and seeing whether the catalogs were touched.
+
+use postgres::Client;
+use rolecall_tests::Database;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// What a run of the program came to.
+#[derive(Debug)]
+pub struct Outcome {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// Runs `command` with `input` as its standard input.
+pub fn run(mut command: Command, input: &str) -> Outcome {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    // Who does not read the spec, such as a program that found its arguments wrong, is not wrong about the pipe.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    let output = child.wait_with_output().expect("the program ends");
+    Outcome {
+        code: output.status.code().expect("it was not killed"),
+        out: String::from_utf8(output.stdout).expect("UTF-8"),
+        err: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+/// Runs `rolecall` on `spec` as the superuser.
+pub fn rolecall(db: &Database<'_>, arguments: &[&str], spec: &str) -> Outcome {
+    rolecall_as(db, "postgres", arguments, spec)
+}
+
+/// Runs `rolecall` on `spec` as `user`.
+pub fn rolecall_as(db: &Database<'_>, user: &str, arguments: &[&str], spec: &str) -> Outcome {
+    let mut command = db.rolecall(user);
+    command.args(arguments);
+    if matches!(arguments, ["plan" | "apply" | "check", ..]) {
+        command.arg("-");
+    }
+    run(command, spec)
+}
+
+/// Applies `spec`, which must succeed and leave nothing.
+pub fn apply(db: &Database<'_>, spec: &str) {
+    let done = rolecall(db, &["apply", "--yes"], spec);
+    assert_eq!(done.code, 0, "{done:?}");
+}
+
+/// The transaction that wrote each catalog row that roles and privileges live in: equal before and after means that
+/// nothing was written.
+pub fn written(client: &mut Client) -> Vec<String> {
+    const CATALOGS: [(&str, &str); 12] = [
+        ("pg_authid", "oid"),
+        ("pg_auth_members", "roleid || ' ' || member"),
+        ("pg_class", "oid"),
+        ("pg_namespace", "oid"),
+        ("pg_proc", "oid"),
+        ("pg_type", "oid"),
+        ("pg_database", "oid"),
+        ("pg_default_acl", "oid"),
+        ("pg_attribute", "attrelid || ' ' || attnum"),
+        ("pg_db_role_setting", "setdatabase || ' ' || setrole"),
+        ("pg_shdescription", "objoid"),
+        ("pg_language", "oid"),
+    ];
+    let parts: Vec<String> = CATALOGS
+        .iter()
+        .map(|(catalog, key)| format!("SELECT '{catalog} ' || {key} || ' ' || xmin AS row FROM {catalog}"))
+        .collect();
+    let sql = format!("{} ORDER BY 1", parts.join(" UNION ALL "));
+    client.query(&sql, &[]).expect("catalogs").iter().map(|row| row.get("row")).collect()
+}
+
+/// The one value of a query, as text.
+pub fn value(client: &mut Client, sql: &str) -> String {
+    let row = client.query_one(&format!("SELECT ({sql})::text"), &[]).unwrap_or_else(|e| panic!("{sql}: {e}"));
+    row.get::<_, Option<String>>(0).unwrap_or_else(|| "NULL".to_owned())
+}
