@@ -47,13 +47,15 @@ clean:
 	rm -rf "$$(readlink -f $(CARGO_TARGET_DIR)/setup)" $(CARGO_TARGET_DIR)
 
 install:
-	@test -x "$(PG_CONFIG)" || { echo "usage: make install PG_CONFIG=/path/of/pg_config"; exit 2; }
-	@test -e "$$($(PG_CONFIG) --includedir-server)/postgres.h" || { echo "that server's development files are missing"; exit 2; }
+	@command -v "$(PG_CONFIG)" >/dev/null || { echo "usage: make install PG_CONFIG=/path/of/pg_config" >&2; exit 2; }
+	@test -e "$$($(PG_CONFIG) --includedir-server)/postgres.h" || \
+	    { echo "the development files of that server are missing (Debian: postgresql-server-dev-NN)" >&2; exit 2; }
 	major=$$($(PG_CONFIG) --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/'); \
 	PGRX_PG_CONFIG_PATH=$(PG_CONFIG) cargo build --release -p rolecall -p rolecall-provisioner \
 	    --no-default-features --features rolecall/pg$$major
 	$(MAKE) --no-print-directory files PROFILE=release
-	$$(test -w $(PREFIX)/bin || echo sudo) install $(CARGO_TARGET_DIR)/release/rolecall $(PREFIX)/bin/
+	mkdir -p $(PREFIX)/bin 2>/dev/null; \
+	$$(test -w $(PREFIX)/bin || echo sudo) install -D -t $(PREFIX)/bin $(CARGO_TARGET_DIR)/release/rolecall
 
 # Copies the extension built for PROFILE into the server of PG_CONFIG. Running backends have the library mapped:
 # it is replaced, not overwritten.
