@@ -94,8 +94,10 @@ fn an_error_in_the_middle_leaves_nothing_done() {
     let db = Cluster::shared().plain_database();
     db.admin().batch_execute(SHOP).expect("a shop");
     let role = format!("{}_r", db.name);
-    // The server knows only when it tries that there is no such setting.
-    let spec = format!("roles: {{{role}: {{config: {{no_such_setting_at_all: 1}}}}}}");
+    // The server knows only when it tries that there is no such setting. By then more has been sent than fits into
+    // one message, which alone would be a transaction anyway.
+    let long = "x".repeat(3 << 19);
+    let spec = format!("roles: {{{role}: {{comment: {long}, config: {{no_such_setting_at_all: 1}}}}}}");
     let failed = rolecall(&db, &["apply", "--yes"], &spec);
     assert_eq!(failed.code, 1, "{failed:?}");
     assert!(failed.err.contains("42704"), "{failed:?}");

@@ -178,7 +178,10 @@ fn privileges_on_what_comes() {
                     {"owner": "keeper", "scope": "global", "to": "reader", "on": "table", "privileges": ["SELECT"]},
                     {"owner": "keeper", "scope": "global", "to": "PUBLIC", "on": "function", "privileges": ["EXECUTE"], "ensure": "absent"}]}),
                 &[
-                    ("SELECT has_table_privilege('keeper', 'shop.later', 'SELECT, INSERT, DELETE')", "true"),
+                    (
+                        "SELECT has_table_privilege('keeper', 'shop.later', 'SELECT') AND has_table_privilege('keeper', 'shop.later', 'INSERT') AND has_table_privilege('keeper', 'shop.later', 'DELETE')",
+                        "true",
+                    ),
                     ("SELECT has_table_privilege('reader', 'shop.later', 'SELECT')", "true"),
                     ("SELECT has_function_privilege('anyone', 'shop.f()', 'EXECUTE')", "false"),
                     ("SELECT has_function_privilege('keeper', 'shop.f()', 'EXECUTE')", "true"),
@@ -221,7 +224,10 @@ fn privileges_on_what_comes() {
                         "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolname ~ '_of_' AND NOT rolcanlogin",
                         "reader_of_shop reader_of_store writer_of_shop writer_of_store",
                     ),
-                    ("SELECT has_table_privilege('robot', 'shop.orders', 'SELECT, DELETE')", "true"),
+                    (
+                        "SELECT has_table_privilege('robot', 'shop.orders', 'SELECT') AND has_table_privilege('robot', 'shop.orders', 'DELETE')",
+                        "true",
+                    ),
                     ("SELECT has_table_privilege('reader_of_shop', 'shop.orders', 'DELETE')", "false"),
                     ("SELECT has_schema_privilege('robot', 'store', 'USAGE')", "true"),
                     ("SELECT nspowner::regrole FROM pg_namespace WHERE nspname = 'store'", "keeper"),

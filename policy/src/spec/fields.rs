@@ -153,7 +153,15 @@ impl<'a> Fields<'a> {
 
     /// The value of a key that must be there.
     pub fn need(&mut self, key: &'static str) -> Result<Cursor<'a>, SpecError> {
-        self.take(key).ok_or_else(|| SpecError::new(self.at, &self.path, format!("\"{key}\" is missing")))
+        if let Some(value) = self.take(key) {
+            return Ok(value);
+        }
+        // Misspelled rather than missing?
+        let near = |name: &str| strsim::damerau_levenshtein(&name.to_lowercase(), key) <= 2;
+        match self.entries.iter().find(|(found, node)| node.is_some() && near(&found.name)) {
+            Some((found, _)) => Err(unknown(found.at, &self.path, "key", &found.name, &[key])),
+            None => Err(SpecError::new(self.at, &self.path, format!("\"{key}\" is missing"))),
+        }
     }
 
     /// Refuses keys that belong to the format but not to this version of the program.

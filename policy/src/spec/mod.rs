@@ -38,3 +38,6 @@ impl Spec {
         read::spec(text)
     }
 }
+
+#[cfg(test)]
+mod tests;
