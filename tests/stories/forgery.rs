@@ -253,6 +253,10 @@ fn a_search_path_full_of_traps_changes_nothing() {
          CREATE TEMP TABLE users (id text, username text); CREATE TEMP TABLE roles (name text);
          SET search_path = lab, pg_temp, pg_catalog, public",
     );
+    for password in ["wonderland", "can we fix it"] {
+        let (state, message) = sqlstate(app.query("SELECT rolecall.login('nobody', $1)", &[&password]));
+        assert_eq!(state, "28P01", "{message}");
+    }
     authenticate(&mut app, &story.bob, true);
     assert_eq!(one::<i64>(&mut app, "SELECT pg_catalog.count(*) FROM public.notes"), BOBS);
     assert_eq!(sqlstate(app.batch_execute("SELECT rolecall.create_role('x')")).0, "42501");

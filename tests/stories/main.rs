@@ -11,5 +11,6 @@ mod provisioner_cases;
 mod provisioner_drift;
 mod provisioner_specs;
 mod provisioner_world;
+mod readme;
 mod roles;
 mod support;

@@ -122,6 +122,30 @@ fn an_open_transaction_sees_a_change_too() {
     }
 }
 
+/// A prepared statement that repeats in one transaction takes no new lock, so PostgreSQL does not look whether its plan
+/// still holds. The plan for the former roles is refused, and right at the next try.
+#[test]
+fn a_plan_for_former_roles_is_refused_not_run() {
+    let story = Notes::new();
+    let mut admin = story.database.admin();
+    let mut app = story.connect();
+    authenticate(&mut app, &story.bob, true);
+    let count = app.prepare("SELECT count(*) FROM notes").unwrap();
+    for (change, seen) in [("grant", ALL), ("revoke", BOBS)] {
+        run(&mut app, "BEGIN");
+        for _ in 0..7 {
+            app.query_one(&count, &[]).unwrap();
+        }
+        run(&mut app, "DECLARE c CURSOR FOR SELECT * FROM notes; FETCH 3 FROM c; SAVEPOINT s");
+        run(&mut admin, &format!("SELECT rolecall.{change}_role('editor', 'bob')"));
+        assert_eq!(sqlstate(app.query_one(&count, &[])).0, "40001");
+        run(&mut app, "ROLLBACK TO s");
+        assert_eq!(sqlstate(app.batch_execute("FETCH 3 FROM c")).0, "40001");
+        run(&mut app, "ROLLBACK");
+        assert_eq!(app.query_one(&count, &[]).unwrap().get::<_, i64>(0), seen);
+    }
+}
+
 #[test]
 fn an_old_snapshot_leaves_nothing_behind() {
     let story = Notes::new();

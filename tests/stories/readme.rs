@@ -1,0 +1,114 @@
+//! The README's examples are run, and print what it says they print.
+
+use rolecall_tests::{Cluster, Database};
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// A fenced block: its language and text, and the output that follows it as a block of its own.
+struct Example {
+    language: String,
+    text: String,
+    output: Option<String>,
+}
+
+fn readme() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    std::fs::read_to_string(root.join("README.md")).expect("the README")
+}
+
+fn examples(markdown: &str) -> Vec<Example> {
+    let mut examples: Vec<Example> = Vec::new();
+    let mut lines = markdown.lines();
+    while let Some(line) = lines.next() {
+        let Some(language) = line.strip_prefix("```") else { continue };
+        let text: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        match (language, examples.last_mut()) {
+            ("text", Some(example)) => example.output = Some(text.join("\n")),
+            _ => examples.push(Example { language: language.into(), text: text.join("\n"), output: None }),
+        }
+    }
+    examples
+}
+
+fn succeed(command: &mut Command, what: &str) -> String {
+    let Output { status, stdout, stderr } = command.output().expect("the program runs");
+    let stdout = String::from_utf8(stdout).expect("UTF-8");
+    assert!(status.success(), "{what}\n{stdout}\n{}", String::from_utf8_lossy(&stderr));
+    stdout
+}
+
+fn run_sql(database: &Database, example: &Example) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("example.sql");
+    std::fs::write(&file, &example.text).expect("a file");
+    let printed = succeed(database.psql("postgres").arg("-f").arg(&file), &example.text);
+    if let Some(expected) = &example.output {
+        assert!(printed.contains(expected.as_str()), "{}\nprinted\n{printed}\nnot\n{expected}", example.text);
+    }
+}
+
+#[test]
+fn the_readmes_sql_prints_what_it_says() {
+    let cluster = Cluster::start(&[]);
+    let database = cluster.plain_database();
+    let readme = readme();
+    let sql: Vec<_> = examples(&readme).into_iter().filter(|example| example.language == "sql").collect();
+    assert!(sql.len() > 5);
+    for example in &sql {
+        run_sql(&database, example);
+    }
+}
+
+#[test]
+fn the_readmes_commands_do_what_it_says() {
+    let cluster = Cluster::start(&[]);
+    let database = cluster.plain_database();
+    let directory = tempfile::tempdir().expect("a directory");
+    let readme = readme();
+    let console =
+        examples(&readme).into_iter().find(|example| example.text.contains("$ rolecall")).expect("an example");
+    let program = rolecall_tests::program();
+    let mut codes = Vec::new();
+    for line in console.text.lines() {
+        let arguments = line.strip_prefix("$ rolecall").expect("a command");
+        let mut shell = cluster.with_connection("sh", "postgres", &database.name);
+        shell.current_dir(&directory).arg("-c").arg(format!("{}{arguments}", program.display()));
+        codes.push(shell.output().expect("sh runs").status.code().expect("an exit code"));
+    }
+    assert_eq!(codes, [0, 2, 0, 0, 0], "{}", console.text);
+}
+
+/// A function without an example, or an example of a function that is gone, is a mistake in the README.
+#[test]
+fn every_function_is_in_the_readme() {
+    let database = crate::support::database();
+    let functions = crate::support::column(
+        &mut database.admin(),
+        "SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'rolecall'::regnamespace
+            AND prorettype NOT IN ('internal'::regtype, 'trigger'::regtype)",
+    );
+    let readme = readme();
+    let sql: String = examples(&readme).iter().filter(|e| e.language == "sql").map(|e| e.text.as_str()).collect();
+    for function in functions {
+        assert!(sql.contains(&format!("rolecall.{function}(")), "the README has no example of {function}()");
+        assert!(readme.contains(&format!("{function}(")));
+    }
+}
+
+/// What `\d` and `\df+` show: everything says what it is for.
+#[test]
+fn every_object_has_a_comment() {
+    let database = crate::support::database();
+    let bare = crate::support::column(
+        &mut database.admin(),
+        "WITH tables AS (SELECT oid FROM pg_class WHERE relnamespace = 'rolecall'::regnamespace AND relkind IN ('r', 'v'))
+         SELECT oid::regprocedure::text FROM pg_proc
+            WHERE pronamespace = 'rolecall'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL
+         UNION ALL
+         SELECT oid::regclass::text FROM tables WHERE obj_description(oid, 'pg_class') IS NULL
+         UNION ALL
+         SELECT attrelid::regclass || '.' || attname FROM tables JOIN pg_attribute ON attrelid = tables.oid
+            WHERE attnum > 0 AND NOT attisdropped AND col_description(attrelid, attnum) IS NULL",
+    );
+    assert!(bare.is_empty(), "without a comment: {bare:?}");
+}
