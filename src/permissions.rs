@@ -103,23 +103,21 @@ fn lock(target: pg_sys::Oid) -> Result<(), Error> {
 }
 
 fn must_be_protectable(target: pg_sys::Oid) -> Result<(), Error> {
-    let problem = Spi::connect(|client| {
-        let query = "
-            SELECT CASE WHEN c.relkind NOT IN ('r', 'p') THEN 'it is no table'
-                        WHEN n.nspname IN ('pg_catalog', 'pg_toast', 'information_schema') THEN 'it is the system''s'
-                        WHEN n.nspname = 'rolecall' THEN 'it is rolecall''s own'
-                        WHEN c.relpersistence = 't' THEN 'it is temporary' END
-              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.oid = $1";
-        let rows = client.select(query, Some(1), &[target.into()])?;
-        if rows.is_empty() { Ok(Some("it does not exist".to_owned())) } else { rows.first().get_one::<String>() }
-    })?;
+    let table = filters::name_of(target)?;
+    let problem = Spi::get_one_with_args::<String>(
+        "SELECT CASE WHEN c.relkind NOT IN ('r', 'p') THEN 'kind'
+                     WHEN c.relpersistence = 't' THEN 'temporary'
+                     WHEN n.nspname IN ('pg_catalog', 'pg_toast', 'information_schema', 'rolecall') THEN 'system'
+                     ELSE '' END
+           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE c.oid = $1",
+        &[target.into()],
+    )?;
     let problem = match problem.as_deref() {
-        None => return Ok(()),
-        Some("it is no table") => "it is no table",
-        Some("it is temporary") => "it is temporary",
-        Some("it does not exist") => "it does not exist",
-        Some(_) => "it belongs to the system or to rolecall",
+        Some("") => return Ok(()),
+        Some("kind") => "it is no table",
+        Some("temporary") => "it is temporary",
+        _ => "it belongs to the system or to rolecall",
     };
-    Err(Error::Unprotectable { table: filters::name_of(target)?, problem })
+    Err(Error::Unprotectable { table, problem })
 }

@@ -77,10 +77,8 @@ pub fn grant(role: &str, member: &str) -> Result<(), Error> {
 /// or a member of the database role that owns the extension.
 pub fn require_administrator(action: &'static str) -> Result<(), Error> {
     let session = session::current()?;
-    let allowed = match session.user {
-        Some(_) => session.has_role(ADMINISTRATORS),
-        None => session.has_role(ADMINISTRATORS) || caller::has_powers_of(extension_owner()?),
-    };
+    let has_role = session.has_role(ADMINISTRATORS);
+    let allowed = has_role || (session.identity.is_none() && caller::has_powers_of(extension_owner()?));
     if allowed { Ok(()) } else { Err(Error::NotAdministrator { action }) }
 }
 

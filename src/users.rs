@@ -38,25 +38,18 @@ fn create_user(
     }
     let id = id.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
     let hash = password.map(password::hash).transpose()?;
-    let database_role = database_role.map(roles::database_role).transpose()?;
+    let linked = database_role.map(roles::database_role).transpose()?;
     let inserted = Spi::connect_mut(|client| {
         let rows = client.update(
             "INSERT INTO rolecall.users (id, username, email, kind, database_role, password_hash) \
              VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
             None,
-            &[
-                id.as_str().into(),
-                username.into(),
-                email.into(),
-                kind.into(),
-                database_role.into(),
-                hash.as_deref().into(),
-            ],
+            &[id.as_str().into(), username.into(), email.into(), kind.into(), linked.into(), hash.as_deref().into()],
         )?;
         Ok::<_, Error>(rows.len())
     })?;
     if inserted == 0 {
-        return Err(conflict(&id, username)?.into());
+        return Err(conflict(username, &id, database_role)?.into());
     }
     for role in roles.unwrap_or_default() {
         roles::grant(&required(role, "a role")?, username)?;
@@ -91,18 +84,16 @@ fn credentials(username: &str) -> Result<(Option<String>, Option<String>), Error
     })?)
 }
 
-/// The user that keeps another from being created.
-fn conflict(id: &str, username: &str) -> Result<Error, Error> {
-    let taken = Spi::get_one_with_args::<bool>(
-        "SELECT EXISTS (SELECT FROM rolecall.users WHERE username = $1)",
-        &[username.into()],
-    )?;
-    let by_id =
-        Spi::get_one_with_args::<bool>("SELECT EXISTS (SELECT FROM rolecall.users WHERE id = $1)", &[id.into()])?;
-    Ok(match (taken, by_id) {
-        (Some(true), _) => Error::Exists { kind: "user", name: username.into() },
-        (_, Some(true)) => Error::Exists { kind: "user with id", name: id.into() },
-        _ => Error::Exists { kind: "link of another user to the database role for", name: username.into() },
+/// What keeps a user from being created.
+fn conflict(username: &str, id: &str, database_role: Option<&CStr>) -> Result<Error, Error> {
+    let exists = |query, name: &str| Spi::get_one_with_args::<bool>(query, &[name.into()]);
+    Ok(if exists("SELECT EXISTS (SELECT FROM rolecall.users WHERE username = $1)", username)? == Some(true) {
+        Error::Exists { kind: "user", name: username.into() }
+    } else if exists("SELECT EXISTS (SELECT FROM rolecall.users WHERE id = $1)", id)? == Some(true) {
+        Error::Exists { kind: "user with id", name: id.into() }
+    } else {
+        let role = database_role.unwrap_or_default().to_string_lossy().into_owned();
+        Error::Exists { kind: "user linked to database role", name: role }
     })
 }
 

@@ -204,16 +204,16 @@ fn a_wrong_name_and_a_wrong_password_are_told_apart_by_nothing() {
     assert_eq!(wrong_name, wrong_password);
     assert_eq!(wrong_name, no_password);
 
-    let time = |app: &mut postgres::Client, name: &str| {
-        let once = |app: &mut postgres::Client| {
+    let mut best = [f64::INFINITY; 2];
+    for _ in 0..7 {
+        for (best, name) in best.iter_mut().zip(["nobody", "alice"]) {
             let start = std::time::Instant::now();
             app.query("SELECT rolecall.login($1, 'x')", &[&name]).unwrap_err();
-            start.elapsed().as_secs_f64()
-        };
-        (0..5).map(|_| once(app)).fold(f64::INFINITY, f64::min)
-    };
-    let ratio = time(&mut app, "nobody") / time(&mut app, "alice");
-    assert!((0.5..2.0).contains(&ratio), "an unknown name answers {ratio} times as slowly");
+            *best = best.min(start.elapsed().as_secs_f64());
+        }
+    }
+    let ratio = best[0] / best[1];
+    assert!((0.4..2.5).contains(&ratio), "an unknown name takes {ratio} times as long");
 }
 
 #[test]
@@ -297,6 +297,11 @@ fn bad_arguments_get_one_clear_error() {
         ("SELECT rolecall.create_user('x', id => 'u1')", "42710", "user with id \"u1\" exists already"),
         ("SELECT rolecall.create_user('x', roles => '{nope}')", "42704", "role \"nope\" does not exist"),
         ("SELECT rolecall.create_user('x', database_role => 'nope')", "42704", "database role \"nope\""),
+        (
+            "SELECT rolecall.create_user('x', database_role => 'postgres'), rolecall.create_user('y', database_role => 'postgres')",
+            "42710",
+            "user linked to database role \"postgres\" exists already",
+        ),
         ("SELECT rolecall.login('alice', 'wonderland', '0')", "22023", "at least a second"),
         ("SELECT rolecall.login('alice', 'wonderland', '-1 day')", "22023", "at least a second"),
         ("SELECT rolecall.login('alice', 'wonderland', '400 days')", "22023", "at most a year"),
@@ -311,4 +316,6 @@ fn bad_arguments_get_one_clear_error() {
     }
     let users: i64 = one(&mut admin, "SELECT count(*) FROM rolecall.users");
     assert_eq!(users, 2, "nothing was left half done");
+    run(&mut admin, "SELECT rolecall.create_user('dba', database_role => 'postgres')");
+    run(&mut admin, "SELECT rolecall.create_role('made by a linked superuser')");
 }
