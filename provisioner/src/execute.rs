@@ -33,6 +33,8 @@ pub struct Job<'a> {
     pub lock_timeout: Option<&'a str>,
     /// `statement_timeout`, if set.
     pub statement_timeout: Option<&'a str>,
+    /// What somebody was shown and agreed to.
+    pub agreed: Option<&'a DatabasePlan>,
 }
 
 /// Prepares a session: what a person or a role has set must not change what the catalogs print.
@@ -94,6 +96,10 @@ pub fn apply(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Error> 
 fn attempt_apply(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Error> {
     client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")?;
     let plan = compare(client, job)?;
+    let statements = |plan: &DatabasePlan| plan.operations.iter().map(|done| done.sql.clone()).collect::<Vec<_>>();
+    if job.agreed.is_some_and(|agreed| statements(agreed) != statements(&plan)) {
+        return Err(Error::mismatch("meanwhile the plan has changed, so nothing was done", "run it again and look"));
+    }
     for message in messages(plan.operations.iter().filter(|operation| operation.needs.is_none())) {
         client.batch_execute(&message)?;
     }

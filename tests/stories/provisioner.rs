@@ -1,7 +1,7 @@
 //! The program as people and scripts meet it: exit codes, questions, errors, secrets, company at work.
 
 use crate::provisioner_world::{apply, rolecall, rolecall_as, value, written};
-use rolecall_tests::{Cluster, sqlstate};
+use rolecall_tests::{Cluster, Database, sqlstate};
 use std::time::{Duration, Instant};
 
 const SHOP: &str = "CREATE SCHEMA shop; CREATE TABLE shop.orders (id int); CREATE TABLE shop.items (id int)";
@@ -58,6 +58,52 @@ fn without_a_terminal_apply_wants_yes() {
     let refused = rolecall(&db, &["apply"], &spec);
     assert_eq!(refused.code, 1);
     assert!(refused.err.contains("not a terminal") && refused.err.contains("--yes"), "{refused:?}");
+}
+
+/// Runs `apply` on a terminal, lets `meanwhile` happen when the question stands there, and answers it.
+fn asked(db: &Database<'_>, spec: &str, meanwhile: &str, answer: &str) -> (i32, String) {
+    use std::io::{Read, Write};
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(spec.as_bytes()).expect("written");
+    let program = rolecall_tests::program();
+    let command = format!("'{}' apply '{}'", program.display(), file.path().display());
+    // util-linux's `script` gives the program a terminal of its own.
+    let mut script = db.cluster().with_connection("script", "postgres", &db.name);
+    script.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
+    script.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut child = script.spawn().expect("script starts");
+    let (mut input, mut output) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+    let mut told = Vec::new();
+    let mut byte = [0];
+    while !told.ends_with(b"[y/N] ") {
+        assert_eq!(output.read(&mut byte).expect("output"), 1, "no question: {}", String::from_utf8_lossy(&told));
+        told.push(byte[0]);
+    }
+    db.admin().batch_execute(meanwhile).expect("what happens meanwhile");
+    input.write_all(answer.as_bytes()).expect("an answer");
+    output.read_to_end(&mut told).expect("output");
+    let code = child.wait().expect("it ends").code().expect("it was not killed");
+    (code, String::from_utf8_lossy(&told).into_owned())
+}
+
+#[test]
+fn on_a_terminal_apply_asks_and_does_what_was_shown_or_nothing() {
+    let db = Cluster::shared().plain_database();
+    db.admin().batch_execute(SHOP).expect("a shop");
+    let reader = format!("{}_reader", db.name);
+    let spec = shop_spec(&reader);
+    let made = |db: &Database<'_>| {
+        value(&mut db.admin(), &format!("SELECT count(*) FROM pg_roles WHERE rolname = '{reader}'")) == "1"
+    };
+    let (code, told) = asked(&db, &spec, "", "n\n");
+    assert!(code == 1 && told.contains("not applied") && !made(&db), "{told}");
+    let (code, told) = asked(&db, &spec, "CREATE TABLE shop.third (id int)", "y\n");
+    assert!(code == 1 && told.contains("meanwhile the plan has changed") && !made(&db), "{told}");
+    let (code, told) = asked(&db, &spec, "CREATE TABLE public.elsewhere (id int)", "y\n");
+    assert!(code == 0 && told.contains("3 tables") && made(&db), "{told}");
+    // Colours are for terminals.
+    assert!(told.contains("\x1b["), "{told}");
+    assert!(!rolecall(&db, &["plan"], &shop_spec("another_reader")).out.contains('\x1b'));
 }
 
 #[test]

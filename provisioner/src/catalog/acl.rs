@@ -6,9 +6,13 @@ use policy::spec::Privileges;
 /// What one grantor gave one grantee. Letters that no known PostgreSQL uses are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AclItem {
+    /// Who holds them.
     pub grantee: RoleId,
+    /// Who gave them.
     pub grantor: RoleId,
+    /// Which.
     pub privileges: Privileges,
+    /// Which of them can be passed on.
     pub grant_options: Privileges,
 }
 
@@ -123,6 +127,42 @@ mod tests {
                 entry("back\\slash", "EXECUTE", "", "o"),
             ]
         );
+    }
+
+    /// Text as the server writes it: names in quotes where they need it, then the item quoted for the array.
+    fn server_text(items: &[(String, Privileges, String)]) -> String {
+        let name = |name: &str| {
+            let safe = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            if safe { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+        };
+        let item = |(grantee, privileges, grantor): &(String, Privileges, String)| {
+            let known = Privileges::KNOWN.iter().filter(|known| privileges.contains(known.set));
+            let letters: String = known.map(|known| known.letter).collect();
+            let item = format!("{}={letters}/{}", name(grantee), name(grantor));
+            if item.contains(['"', '\\', ',', '{', '}', ' ']) {
+                format!("\"{}\"", item.replace('\\', "\\\\").replace('"', "\\\""))
+            } else {
+                item
+            }
+        };
+        format!("{{{}}}", items.iter().map(item).collect::<Vec<_>>().join(","))
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_the_server_writes_is_read(
+            items in proptest::collection::vec(("[a=/\"{},*\\\\ é]{1,6}", 1u16..0x7fff, "[b=/\"{},*\\\\ é]{1,6}"), 0..4),
+        ) {
+            let set = |bits: u16| {
+                let chosen = Privileges::KNOWN.iter().enumerate().filter(|(n, _)| bits & (1 << n) != 0);
+                chosen.fold(Privileges::NONE, |sum, (_, known)| sum | known.set)
+            };
+            let items: Vec<_> = items.into_iter().map(|(to, bits, by)| (to, set(bits), by)).collect();
+            let read = parsed(&server_text(&items));
+            let expected: Vec<_> =
+                items.iter().map(|(to, set, by)| (to.clone(), set.to_string(), String::new(), by.clone())).collect();
+            proptest::prop_assert_eq!(read, expected);
+        }
     }
 
     #[test]

@@ -49,17 +49,27 @@ pub struct Session {
 /// A role that exists.
 #[derive(Clone, Debug, Default)]
 pub struct PresentRole {
+    /// Its oid.
     pub oid: u32,
+    /// LOGIN.
     pub login: bool,
+    /// SUPERUSER.
     pub superuser: bool,
+    /// CREATEDB.
     pub createdb: bool,
+    /// CREATEROLE.
     pub createrole: bool,
+    /// INHERIT.
     pub inherit: bool,
+    /// REPLICATION.
     pub replication: bool,
+    /// BYPASSRLS.
     pub bypassrls: bool,
+    /// CONNECTION LIMIT.
     pub connection_limit: i32,
     /// Seconds since 1970 with six decimals, as text; none is for ever.
     pub valid_until: Option<String>,
+    /// Its comment; empty for none.
     pub comment: String,
     /// The stored verifier, where the executor may read it.
     pub verifier: Option<String>,
@@ -69,18 +79,25 @@ pub struct PresentRole {
 
 /// A role being a member of another.
 pub struct PresentMembership {
+    /// The group.
     pub role: RoleId,
+    /// Who is in it.
     pub member: RoleId,
+    /// Who put him there.
     pub grantor: RoleId,
+    /// Whether the member may admit others.
     pub admin: bool,
     /// Whether the member has the role's privileges without asking; before PostgreSQL 16 its own INHERIT says so.
     pub inherit: bool,
+    /// Whether the member may SET ROLE to it.
     pub set: bool,
 }
 
 /// Something that carries privileges.
 pub struct Object {
+    /// Its exact kind.
     pub kind: Kind,
+    /// Its oid; 0 before it exists.
     pub oid: u32,
     /// Its schema, where it lies in one.
     pub schema: Option<Rc<str>>,
@@ -88,6 +105,7 @@ pub struct Object {
     pub name: String,
     /// How SQL refers to it.
     pub reference: String,
+    /// Its owner.
     pub owner: RoleId,
     /// Its privileges; none stands for what the kind has by default.
     pub acl: Option<Vec<AclItem>>,
@@ -99,10 +117,13 @@ pub struct Object {
 
 /// One row of default privileges.
 pub struct DefaultAcl {
+    /// Whose objects.
     pub creator: RoleId,
     /// The schema, or all of them.
     pub schema: Option<String>,
+    /// Of what kind.
     pub kind: Kind,
+    /// The privileges they get.
     pub acl: Vec<AclItem>,
 }
 

@@ -337,6 +337,9 @@ fn oids(schemas: &Schemas) -> String {
 }
 
 /// The rows of one query, by the simple protocol: one round trip, everything as text.
+///
+/// # Errors
+/// Whatever the server says.
 pub fn rows(client: &mut Client, sql: &str) -> Result<Vec<SimpleQueryRow>, Error> {
     let messages = client.simple_query(sql)?;
     Ok(messages
@@ -345,6 +348,10 @@ pub fn rows(client: &mut Client, sql: &str) -> Result<Vec<SimpleQueryRow>, Error
         .collect())
 }
 
+/// A column that is never NULL.
+///
+/// # Errors
+/// NULL nevertheless.
 pub fn text(row: &SimpleQueryRow, column: usize) -> Result<String, Error> {
     row.get(column).map(str::to_owned).ok_or_else(|| Error::Unexpected(format!("NULL in column {column}")))
 }

@@ -17,7 +17,7 @@ use std::path::Path;
 /// # Errors
 /// A spec or a server that is not as it should be.
 pub fn plan(cli: &Cli, run: &RunArgs, format: Format) -> Result<u8, Error> {
-    let plan = Work::start(cli, run)?.each(execute::plan)?;
+    let plan = Work::start(cli, run)?.each(execute::plan, None)?;
     match format {
         Format::Text => print(&text(&plan, !cli.quiet))?,
         Format::Json => print(&json(&plan))?,
@@ -31,7 +31,7 @@ pub fn plan(cli: &Cli, run: &RunArgs, format: Format) -> Result<u8, Error> {
 /// # Errors
 /// A spec or a server that is not as it should be.
 pub fn check(cli: &Cli, run: &RunArgs) -> Result<u8, Error> {
-    let plan = Work::start(cli, run)?.each(execute::plan)?;
+    let plan = Work::start(cli, run)?.each(execute::plan, None)?;
     if !plan.is_empty() && !cli.quiet {
         print(&text(&plan, false))?;
     }
@@ -47,15 +47,17 @@ pub fn apply(cli: &Cli, run: &RunArgs, yes: bool, as_json: bool) -> Result<u8, E
         return Err(Error::NotATerminal);
     }
     let mut work = Work::start(cli, run)?;
+    let mut agreed = None;
     if !yes {
-        let plan = work.each(execute::plan)?;
+        let plan = work.each(execute::plan, None)?;
         print(&text(&plan, false))?;
         if plan.operations().all(|operation| operation.needs.is_some()) {
             return Ok(left(&plan));
         }
         confirm()?;
+        agreed = Some(plan);
     }
-    let done = work.each(execute::apply)?;
+    let done = work.each(execute::apply, agreed.as_ref())?;
     if as_json {
         print(&json(&done))?;
     } else if !cli.quiet {
@@ -100,7 +102,11 @@ impl<'a> Work<'a> {
     }
 
     /// Does the same in every database, roles with the first.
-    fn each(&mut self, act: fn(&mut Client, &Job<'_>) -> Result<DatabasePlan, Error>) -> Result<Plan, Error> {
+    fn each(
+        &mut self,
+        act: fn(&mut Client, &Job<'_>) -> Result<DatabasePlan, Error>,
+        agreed: Option<&Plan>,
+    ) -> Result<Plan, Error> {
         let mut databases = Vec::new();
         for (number, (client, contents)) in self.clients.iter_mut().enumerate() {
             let job = Job {
@@ -112,6 +118,7 @@ impl<'a> Work<'a> {
                 passwords: &self.passwords,
                 lock_timeout: self.run.lock_timeout.as_deref(),
                 statement_timeout: self.run.statement_timeout.as_deref(),
+                agreed: agreed.and_then(|plan| plan.databases.get(number)),
             };
             databases.push(act(client, &job)?);
         }

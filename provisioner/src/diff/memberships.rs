@@ -59,7 +59,7 @@ fn grant(present: &Present, role: RoleId, members: &[RoleId], options: &str) -> 
     super::operation(SECTION, Sign::Add, &super::listing(&who), what, sql)
 }
 
-/// INHERIT is spelled out where it can be: left out, it follows the member's own option at the time.
+/// What the spec does not say is left to the server: INHERIT then follows the member's own option.
 fn new_options(wanted: &Membership, present: &Present) -> String {
     let mut options = Vec::new();
     if present.session.version >= 160_000 {

@@ -14,7 +14,7 @@ pub fn text(plan: &Plan, hints: bool) -> String {
         head(&mut out, plan, database);
         let sections = sections(&database.operations);
         for section in sections {
-            let _ = writeln!(out, "\n{HEADING}{section}{HEADING:#}");
+            let _ = writeln!(out, "\n{HEADING}{}{HEADING:#}", printable(section));
             let operations: Vec<&Operation> =
                 database.operations.iter().filter(|operation| operation.section == section).collect();
             let width = operations.iter().map(|operation| operation.who.chars().count()).max().unwrap_or(0).min(40);
@@ -57,13 +57,19 @@ fn line(operation: &Operation, width: usize) -> String {
     let style = color.on_default();
     let mut notes = Vec::new();
     if !operation.reason.is_empty() {
-        notes.push(operation.reason.clone());
+        notes.push(printable(&operation.reason));
     }
     if let Some(flag) = operation.needs {
         notes.push(format!("needs {}", flag.text()));
     }
     let notes = if notes.is_empty() { String::new() } else { format!("  {DIM}({}){DIM:#}", notes.join("; ")) };
-    format!("{style}{sign} {:width$}  {}{style:#}{notes}", operation.who, operation.what)
+    let (who, what) = (printable(&operation.who), printable(&operation.what));
+    format!("{style}{sign} {who:width$}  {what}{style:#}{notes}")
+}
+
+/// Names may hold anything, a terminal should not be told anything.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 fn foot(out: &mut String, plan: &Plan, hints: bool) {
@@ -80,5 +86,30 @@ fn foot(out: &mut String, plan: &Plan, hints: bool) {
     }
     if hints {
         let _ = writeln!(out, "{DIM}--format sql shows the statements.{DIM:#}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Flag;
+
+    #[test]
+    fn names_cannot_break_lines_or_command_the_terminal() {
+        let odd = "a\nb\u{1b}[2J";
+        let operation = Operation::new(odd, Sign::Remove, odd, odd, Vec::new()).unless(false, Flag::Revoke);
+        let database = DatabasePlan {
+            database: "d".to_owned(),
+            executor: "e".to_owned(),
+            superuser: false,
+            version: "15".to_owned(),
+            operations: vec![operation.because(odd)],
+        };
+        let plan = Plan { spec: "spec".to_owned(), databases: vec![database] };
+        let plain = anstream::adapter::strip_str(&text(&plan, false)).to_string();
+        let shown = "a\\nb\\u{1b}[2J";
+        assert!(plain.contains(&format!("\n  - {shown}  {shown}  ({shown}; needs --revoke)\n")), "{plain}");
+        assert!(plain.contains(&format!("\n{shown}\n")), "{plain}");
+        assert!(plain.contains("Left without --revoke: 1."), "{plain}");
     }
 }
