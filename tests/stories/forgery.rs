@@ -261,3 +261,40 @@ fn a_search_path_full_of_traps_changes_nothing() {
     assert_eq!(one::<i64>(&mut app, "SELECT pg_catalog.count(*) FROM public.notes"), BOBS);
     assert_eq!(sqlstate(app.batch_execute("SELECT rolecall.create_role('x')")).0, "42501");
 }
+
+/// A cheap function in the WHERE clause must not be shown rows before the policy has chosen them.
+#[test]
+fn a_leaky_function_sees_no_hidden_row() {
+    let story = Notes::new();
+    let mut admin = story.database.admin();
+    run(
+        &mut admin,
+        &format!(
+            "CREATE SCHEMA lab AUTHORIZATION {};
+             CREATE VIEW barrier WITH (security_invoker, security_barrier) AS SELECT * FROM notes;
+             GRANT SELECT ON barrier TO PUBLIC",
+            story.app
+        ),
+    );
+    let mut app = story.connect();
+    run(
+        &mut app,
+        "CREATE TABLE lab.seen (owner_id text);
+         CREATE FUNCTION lab.leak(x text) RETURNS boolean COST 0.0000001 LANGUAGE plpgsql AS
+             $$ BEGIN INSERT INTO lab.seen VALUES (x); RETURN true; END $$",
+    );
+    authenticate(&mut app, &story.bob, true);
+    for settings in ["SET enable_indexscan = on", "SET enable_indexscan = off; SET enable_bitmapscan = off"] {
+        run(&mut app, settings);
+        for query in [
+            "SELECT count(*) FROM notes WHERE lab.leak(owner_id)",
+            "SELECT count(*) FROM barrier WHERE lab.leak(owner_id)",
+            "SELECT count(*) FROM notes n JOIN notes m USING (id) WHERE lab.leak(n.owner_id) AND lab.leak(m.owner_id)",
+            "SELECT count(*) FROM (SELECT DISTINCT owner_id, lab.leak(owner_id) FROM notes) q",
+        ] {
+            run(&mut app, query);
+        }
+    }
+    run(&mut app, "UPDATE notes SET body = 'x' WHERE lab.leak(owner_id); DELETE FROM notes WHERE lab.leak(owner_id)");
+    assert_eq!(column(&mut app, "SELECT DISTINCT owner_id FROM lab.seen"), ["u2"]);
+}

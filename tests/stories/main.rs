@@ -1,5 +1,6 @@
 //! Stories: what people do with rolecall, and what attackers try, against a real server. One file per capability.
 
+mod dump;
 mod filters;
 mod flowdb;
 mod folding;

@@ -1,0 +1,34 @@
+//! Dump and restore: the same people, the same rules, the same rows.
+
+use crate::support::*;
+use std::io::Write;
+use std::process::Stdio;
+
+#[test]
+fn a_restored_dump_gives_the_same_answers() {
+    let story = Notes::new();
+    let mut admin = story.database.admin();
+    run(&mut admin, "SELECT rolecall.create_role('staff'); SELECT rolecall.grant_role('staff', 'role:editor')");
+    let restored = story.database.cluster().plain_database();
+    let cluster = story.database.cluster();
+    let dump = cluster.client_program("pg_dump", "postgres", &story.database.name).output().unwrap();
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    let mut psql = restored.psql("postgres");
+    let mut psql = psql.arg("--quiet").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    psql.stdin.take().unwrap().write_all(&dump.stdout).unwrap();
+    assert!(psql.wait().unwrap().success());
+
+    let mut app = restored.connect(&story.app);
+    assert_eq!(notes(&mut app), 0);
+    for (token, seen) in [(&story.alice, ALL), (&story.bob, BOBS)] {
+        authenticate(&mut app, token, true);
+        assert_eq!(notes(&mut app), seen, "tokens stay good: the keys were dumped too");
+    }
+    let mut admin = restored.admin();
+    let roles = "SELECT role || '<' || member FROM rolecall.role_members";
+    assert_eq!(column(&mut admin, roles), ["staff<editor"]);
+    run(&mut admin, "SELECT rolecall.allow('guest', 'notes', 'select', '{\"id\": {\"equals\": 5}}')");
+    run(&mut app, "SELECT rolecall.logout()");
+    assert_eq!(notes(&mut app), 1, "rules go on from where they were");
+    assert_eq!(token(&mut admin, "bob", "can we fix it").split('.').count(), 3);
+}
