@@ -330,6 +330,25 @@ fn passwords_come_from_the_environment_and_show_nowhere() {
 }
 
 #[test]
+fn who_cannot_compare_passwords_sets_new_ones_and_says_so() {
+    let db = Cluster::shared().plain_database();
+    let deployer = db.login("deployer");
+    db.admin().batch_execute(&format!("ALTER ROLE {deployer} CREATEROLE")).expect("an option");
+    let svc = format!("{}_svc", db.name);
+    let spec = format!("roles: {{{svc}: {{login: true, password_env: SVC_PASSWORD}}}}");
+    let run = |arguments: &[&str]| {
+        let mut command = db.rolecall(&deployer);
+        command.args(arguments).arg("-").env("SVC_PASSWORD", "Secret-3");
+        crate::provisioner_world::run(command, &spec)
+    };
+    assert_eq!(run(&["apply", "--yes"]).code, 0);
+    let stored = format!("SELECT left(rolpassword, 14) FROM pg_authid WHERE rolname = '{svc}'");
+    assert_eq!(value(&mut db.admin(), &stored), "SCRAM-SHA-256$");
+    let plan = run(&["plan"]);
+    assert!(plan.code == 0 && plan.err.contains("left as they are"), "{plan:?}");
+}
+
+#[test]
 fn connections_that_cannot_be_made_are_explained() {
     let db = Cluster::shared().plain_database();
     let explained = |(variable, value): (&str, &str), url: &[&str], message: &str| {

@@ -122,6 +122,11 @@ impl<'a> Work<'a> {
             };
             databases.push(act(client, &job)?);
         }
+        if !self.passwords.is_empty() && databases.iter().any(|database| !database.superuser) {
+            anstream::eprintln!(
+                "note: only a superuser can compare passwords; those of existing roles are left as they are"
+            );
+        }
         Ok(Plan { spec: self.run.spec.display().to_string(), databases })
     }
 }

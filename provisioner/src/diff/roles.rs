@@ -30,6 +30,8 @@ pub(super) fn diff(request: &Request<'_>, present: &Present, resolved: &Resolved
             let what = format!("new role {login}{}", clauses.join(" "));
             created.push(super::operation(SECTION, Sign::Add, name, what.trim_end(), sql.trim_end().to_owned()));
         }
+        // Only a superuser may read what is stored: others set the passwords of new roles and leave the rest.
+        let password = password.filter(|_| found.is_none() || present.session.superuser);
         let found = found.unwrap_or(&fresh);
         changed.extend(comment(name, wanted, found));
         changed.extend(set_password(name, password, found));
@@ -80,7 +82,6 @@ fn comment(name: &str, wanted: &RoleOptions, found: &PresentRole) -> Option<Oper
     Some(super::operation(SECTION, Sign::Change, name, "comment", sql))
 }
 
-/// Only who may read the stored verifier can tell whether it fits; others set the password of new roles only.
 fn set_password(name: &str, password: Option<&str>, found: &PresentRole) -> Option<Operation> {
     let password = password?;
     let unchanged = match &found.verifier {
