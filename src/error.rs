@@ -31,7 +31,7 @@ pub enum Error {
     #[error("{what} {value:?} {problem}")]
     BadArgument { what: &'static str, value: String, problem: &'static str },
     #[error("filter on {table}: {error}")]
-    Filter { table: String, error: policy::filter::Error },
+    Filter { table: String, error: Box<policy::filter::Error> },
     #[error("{kind} {name:?} does not exist")]
     Missing { kind: &'static str, name: String },
     #[error("{kind} {name:?} exists already")]

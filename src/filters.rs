@@ -18,7 +18,7 @@ pub fn read(table: &Table, filter: &str) -> Result<Filter, Error> {
     // PostgreSQL wrote the text, so only its depth can be too much for the reader.
     let fault = |_| policy::filter::Error { path: "$".into(), fault: policy::filter::Fault::TooDeep, hint: None };
     let result = serde_json::from_str(filter).map_err(fault).and_then(|json| Filter::read(table, &json));
-    result.map_err(|error| Error::Filter { table: table.name.clone(), error })
+    result.map_err(|error| Error::Filter { table: table.name.clone(), error: Box::new(error) })
 }
 
 /// The columns of a table that a filter may name.

@@ -3,6 +3,9 @@
 //! The extension is a thin skin: one module per section of its surface, over the pure rules of the `policy` crate. What
 //! must touch PostgreSQL's internals, and the only `unsafe` code, is in [`backend`].
 
+// pgrx raises errors as this type, and raising one costs more than moving it.
+#![allow(clippy::result_large_err)]
+
 #[allow(unsafe_code)]
 mod backend;
 mod error;

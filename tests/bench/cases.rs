@@ -9,13 +9,16 @@ pub const APP: &str = "bench_app";
 /// The tables: without row-level security, with rolecall's, with policies written by hand.
 const TABLES: [&str; 3] = ["open_docs", "rolecall_docs", "policy_docs"];
 
+/// What runs the query of the contender with that number once.
+type Run = Box<dyn FnMut(&mut Client, usize)>;
+
 /// One row of the report.
 pub struct Case {
     pub name: &'static str,
     /// Settings and identity for all contenders.
     pub prepare: Box<dyn Fn(&mut Client)>,
-    /// Runs the query of a contender once.
-    pub run: Box<dyn FnMut(&mut Client, usize)>,
+    /// The measured part.
+    pub run: Run,
 }
 
 /// A million documents of ten thousand owners, three times.
