@@ -78,6 +78,26 @@ fn the_readmes_commands_do_what_it_says() {
     assert_eq!(codes, [0, 2, 0, 0, 0], "{}", console.text);
 }
 
+#[test]
+fn the_readmes_spec_can_be_applied() {
+    let cluster = Cluster::start(&[]);
+    let database = cluster.plain_database();
+    let spec = tempfile::NamedTempFile::new().expect("a file");
+    let readme = readme();
+    let example = examples(&readme).into_iter().find(|example| example.language == "yaml").expect("a spec");
+    std::fs::write(spec.path(), example.text).expect("a file");
+    let mut code = |command: &[&str]| {
+        let output = database.rolecall("postgres").args(command).arg(spec.path()).output().expect("the program runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(code(&["plan"]), (Some(2), String::new()));
+    assert_eq!(code(&["apply", "--yes"]), (Some(0), String::new()));
+    assert_eq!(code(&["plan"]), (Some(0), String::new()));
+    let mut admin = database.admin();
+    let holds: bool = admin.query_one("SELECT pg_has_role('web', 'sales_reader', 'USAGE')", &[]).unwrap().get(0);
+    assert!(holds, "a writer is a reader");
+}
+
 /// A function without an example, or an example of a function that is gone, is a mistake in the README.
 #[test]
 fn every_function_is_in_the_readme() {
