@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use pbkdf2::pbkdf2_hmac_array;
 use rand::RngExt;
 use sha2::{Digest, Sha256};
 
@@ -25,27 +26,11 @@ fn check(password: &str, verifier: &str) -> Option<bool> {
     let (stored_key, _) = keys.split_once(':')?;
     let salt = STANDARD.decode(salt).ok()?;
     let prepared = stringprep::saslprep(password).map_or_else(|_| password.to_owned(), |text| text.into_owned());
-    let salted = salted_password(prepared.as_bytes(), &salt, iterations.parse().ok()?);
-    let client_key = hmac(&salted, &[b"Client Key"]);
-    let found = Sha256::digest(client_key);
+    let salted = pbkdf2_hmac_array::<Sha256, 32>(prepared.as_bytes(), &salt, iterations.parse().ok()?);
+    let mut client_key = Hmac::<Sha256>::new_from_slice(&salted).ok()?;
+    client_key.update(b"Client Key");
+    let found = Sha256::digest(client_key.finalize().into_bytes());
     Some(STANDARD.decode(stored_key).ok()? == found.as_slice())
-}
-
-/// PBKDF2 with one block, as RFC 5802 has it.
-fn salted_password(password: &[u8], salt: &[u8], iterations: u32) -> [u8; 32] {
-    let mut last = hmac(password, &[salt, &1u32.to_be_bytes()]);
-    let mut sum = last;
-    for _ in 1..iterations {
-        last = hmac(password, &[&last]);
-        sum.iter_mut().zip(last).for_each(|(sum, byte)| *sum ^= byte);
-    }
-    sum
-}
-
-fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    parts.iter().for_each(|part| mac.update(part));
-    mac.finalize().into_bytes().into()
 }
 
 /// A password for one first login: 20 characters, 116 bits.
