@@ -6,6 +6,8 @@ use crate::{password, roles, tokens};
 use pgrx::prelude::*;
 use std::ffi::CStr;
 
+/// How many characters a user name or an id may have.
+const LONGEST_NAME: usize = 255;
 /// How long a login lasts unless said otherwise, in seconds.
 const LIFETIME: i64 = 3600;
 /// How long a login may last, in seconds: a year.
@@ -35,6 +37,12 @@ fn create_user(
     }
     if id == Some("") {
         return Err(bad("id", "", "must not be empty").into());
+    }
+    // Both travel in tokens and in the identity.
+    for (what, value) in [("username", Some(username)), ("id", id)] {
+        if let Some(value) = value.filter(|value| value.chars().count() > LONGEST_NAME) {
+            return Err(bad(what, value, "is longer than 255 characters").into());
+        }
     }
     let id = id.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
     let hash = password.map(password::hash).transpose()?;

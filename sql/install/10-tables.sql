@@ -106,12 +106,12 @@ INSERT INTO rolecall.roles (name, description, built_in) VALUES
     ('users', 'Every logged-in user', true),
     ('guest', 'Everybody, logged in or not', true);
 
--- pg_dump keeps what people entered; what CREATE EXTENSION makes is made again.
+-- pg_dump keeps what people entered; what CREATE EXTENSION makes is made again. Signing keys are left out: a dump is to
+-- hold no secret, and a new key only makes people log in again.
 SELECT pg_extension_config_dump('rolecall.users', '');
 SELECT pg_extension_config_dump('rolecall.roles', 'WHERE NOT built_in');
 SELECT pg_extension_config_dump('rolecall.user_roles', '');
 SELECT pg_extension_config_dump('rolecall.role_members', '');
-SELECT pg_extension_config_dump('rolecall.signing_keys', '');
 SELECT pg_extension_config_dump('rolecall.protected_tables', '');
 SELECT pg_extension_config_dump('rolecall.permissions', '');
 SELECT pg_extension_config_dump('rolecall.compiled_policies', '');

@@ -174,10 +174,10 @@ impl Session {
     }
 }
 
-/// The time in seconds since the epoch.
+/// The time in seconds since the epoch; a clock that is wrong beyond all measure makes every login expire.
 pub fn unix_time() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+    now.ok().and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or(i64::MAX)
 }
 
 fn load(identity: Option<Identity>) -> Result<Session, Error> {

@@ -290,6 +290,8 @@ fn bad_arguments_get_one_clear_error() {
     for (statement, state, message) in [
         ("SELECT rolecall.create_user(NULL)", "22023", "username must not be NULL"),
         ("SELECT rolecall.create_user('')", "22023", "must not be empty"),
+        ("SELECT rolecall.create_user(repeat('x', 256))", "22023", "longer than 255"),
+        ("SELECT rolecall.create_user('x', id => repeat('x', 256))", "22023", "longer than 255"),
         ("SELECT rolecall.create_user('role:x')", "22023", "must not be empty or begin with"),
         ("SELECT rolecall.create_user('x', kind => 'cat')", "22023", "neither"),
         ("SELECT rolecall.create_user('x', id => '')", "22023", "id \"\" must not be empty"),

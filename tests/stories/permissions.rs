@@ -148,7 +148,9 @@ fn unprotect_leaves_nothing_behind() {
     ));
     assert_eq!(notes(&mut story.connect()), ALL);
     run(&mut admin, "SELECT rolecall.protect('notes')");
-    assert_eq!(notes(&mut story.connect()), 0, "its permissions were forgotten");
+    let mut app = story.connect();
+    authenticate(&mut app, &story.bob, true);
+    assert_eq!(notes(&mut app), 0, "its permissions were forgotten");
 }
 
 #[test]
