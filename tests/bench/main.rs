@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// Rounds per case; the contenders take turns, so that all suffer the same disturbances.
 const ROUNDS: usize = 31;
 /// How long a contender runs per turn: once where that takes longer.
-const SLICE: Duration = Duration::from_millis(15);
+const SLICE: Duration = Duration::from_millis(40);
 
 fn main() {
     let cluster = Cluster::start(&["shared_buffers=1GB", "jit=off", "shared_preload_libraries=rolecall"]);
