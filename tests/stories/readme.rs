@@ -86,7 +86,7 @@ fn the_readmes_spec_can_be_applied() {
     let readme = readme();
     let example = examples(&readme).into_iter().find(|example| example.language == "yaml").expect("a spec");
     std::fs::write(spec.path(), example.text).expect("a file");
-    let mut code = |command: &[&str]| {
+    let code = |command: &[&str]| {
         let output = database.rolecall("postgres").args(command).arg(spec.path()).output().expect("the program runs");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
