@@ -34,6 +34,7 @@ impl Library {
                 SELECT rolecall.create_user('seven', password => 'p', id => '7');
                 SELECT rolecall.create_user('uuid', password => 'p', id => '22222222-2222-2222-2222-222222222222');
                 SELECT rolecall.create_user('evil', 'r1', 'p', id => 'r1'' OR ''1''=''1');
+                SELECT rolecall.create_user('blank', '', 'p', id => 'r8');
                 SELECT rolecall.create_user('again', '__loggedInUserId', 'p', id => 'r9');"#
             ),
         );
@@ -110,6 +111,7 @@ fn variables_are_the_sessions_and_expand_once() {
         (Some("evil"), r#"{"lent_to": {"equals": "__loggedInUserEmail"}}"#, &["b1"]),
         (Some("again"), r#"{"lent_to": {"equals": "__loggedInUserEmail"}}"#, &["b4"]),
         (Some("seven"), r#"{"lent_to": {"equals": "__loggedInUserEmail"}}"#, &[]),
+        (Some("blank"), r#"{"title": {"equals": "__loggedInUserEmail"}}"#, &[]),
         (Some("r1"), r#"{"lent_to": {"equals": "__requestingApiToken"}}"#, &[]),
         (Some("seven"), r#"{"row_no": {"equals": "__loggedInUserId"}}"#, &["b1", "b4"]),
         (Some("r1"), r#"{"row_no": {"equals": "__loggedInUserId"}}"#, &[]),
