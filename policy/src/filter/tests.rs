@@ -201,4 +201,15 @@ proptest! {
             prop_assert!(!filter.to_sql().is_empty());
         }
     }
+
+    #[test]
+    fn any_operand_of_any_column_is_read_or_refused_without_panic(
+        column in 0..14_usize, list in any::<bool>(), operand in any_json()
+    ) {
+        let (column, operator) = (&table().columns[column].name, if list { "in" } else { "equals" });
+        let operand = if list { json!([operand]) } else { operand };
+        if let Ok(filter) = Filter::read(&table(), &json!({column: {operator: operand}})) {
+            prop_assert!(filter.to_sql().contains(&crate::sql::identifier(column)));
+        }
+    }
 }
