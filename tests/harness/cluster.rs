@@ -3,34 +3,41 @@
 use crate::{Account, Database};
 use postgres::{Client, Config, NoTls};
 use std::ffi::OsStr;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 const SUPERUSER: &str = "postgres";
 const PORT: u16 = 5432;
 
-/// A running server that is stopped and removed when this is dropped.
+/// A running server that is stopped and removed when this is dropped, or when this process ends, however it ends.
 pub struct Cluster {
-    /// Sockets, data and log; removed at the end.
-    directory: tempfile::TempDir,
+    /// Sockets, data and log.
+    directory: PathBuf,
     bin: PathBuf,
     server: Child,
+    keeper: Child,
 }
 
-static SHARED: OnceLock<Cluster> = OnceLock::new();
+/// Ends the server `$0` and removes its directory `$1` when its standard input ends: that of a process that was killed
+/// ends too.
+const KEEPER: &str = r#"
+trap "" INT TERM HUP
+cat
+kill -QUIT "$0"
+for _ in $(seq 100); do [ -e "$1/data/postmaster.pid" ] || break; sleep 0.05; done
+rm -rf "$1"
+"#;
+
 static CREATED: AtomicU32 = AtomicU32::new(0);
 
 impl Cluster {
     /// The server that all stories of this process share.
     pub fn shared() -> &'static Self {
-        SHARED.get_or_init(|| {
-            at_exit(remove_shared);
-            Self::start(&[])
-        })
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(&[]))
     }
 
     /// Starts a server of its own with further settings (`name=value`).
@@ -38,18 +45,18 @@ impl Cluster {
         let account = Account::current();
         let bin = PathBuf::from(pg_config("--bindir"));
         let directory =
-            tempfile::Builder::new().prefix("rolecall-").tempdir_in(scratch()).expect("a scratch directory");
-        account.give(directory.path());
-        let data = directory.path().join("data");
+            tempfile::Builder::new().prefix("rolecall-").tempdir_in(scratch()).expect("a scratch directory").keep();
+        account.give(&directory);
+        let data = directory.join("data");
         succeed(
             account
                 .command(bin.join("initdb"))
                 .args(["-A", "trust", "-U", SUPERUSER, "--no-sync", "-E", "UTF8", "--locale=C.UTF-8", "-D"])
                 .arg(&data),
         );
-        let log = std::fs::File::create(directory.path().join("log")).expect("the server's log");
+        let log = std::fs::File::create(directory.join("log")).expect("the server's log");
         let mut command = account.command(bin.join("postgres"));
-        command.arg("-D").arg(&data).arg("-k").arg(directory.path());
+        command.arg("-D").arg(&data).arg("-k").arg(&directory);
         for setting in [
             "listen_addresses=",
             "fsync=off",
@@ -63,7 +70,9 @@ impl Cluster {
             command.arg("-c").arg(setting);
         }
         command.stdout(log.try_clone().expect("a second handle of the log")).stderr(log);
-        let cluster = Self { server: spawn_that_dies_with_us(command), directory, bin };
+        let server = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        let keeper = keeper(server.id(), &directory);
+        let cluster = Self { directory, bin, server, keeper };
         cluster.await_ready();
         cluster
     }
@@ -97,12 +106,12 @@ impl Cluster {
 
     /// The directory of the server's socket: what `PGHOST` wants.
     pub fn socket(&self) -> &Path {
-        self.directory.path()
+        &self.directory
     }
 
     /// What the server has written to its log so far.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+        std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
     }
 
     /// A client program of this PostgreSQL (`psql`, `pg_dump`, …) with the connection in its environment.
@@ -133,43 +142,16 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.stop();
+        drop(self.keeper.stdin.take());
         let _ = self.server.wait();
+        let _ = self.keeper.wait();
     }
 }
 
-impl Cluster {
-    /// PostgreSQL's immediate shutdown: it takes its children along, and there is nothing to keep.
-    #[allow(unsafe_code)]
-    fn stop(&self) {
-        let pid = self.server.id();
-        // SAFETY: sends a signal to a child that has not been waited for, so that the number is still its own.
-        unsafe { libc::kill(pid.cast_signed(), libc::SIGQUIT) };
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while is_running(pid) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-/// Whether the process is alive and not a zombie.
-fn is_running(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next()).is_some_and(|state| state != "Z")
-}
-
-/// Rust drops no statics, so the shared server is stopped and its directory removed here.
-extern "C" fn remove_shared() {
-    if let Some(cluster) = SHARED.get() {
-        cluster.stop();
-        let _ = std::fs::remove_dir_all(cluster.directory.path());
-    }
-}
-
-#[allow(unsafe_code)]
-fn at_exit(handler: extern "C" fn()) {
-    // SAFETY: the handler is a static function that does not unwind.
-    unsafe { libc::atexit(handler) };
+fn keeper(server: u32, directory: &Path) -> Child {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(KEEPER).arg(server.to_string()).arg(directory).stdin(Stdio::piped()).stdout(Stdio::null());
+    command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"))
 }
 
 /// `pg_config` of the server under test: `PG_CONFIG`, which the Makefile sets to its private copy.
@@ -187,36 +169,4 @@ fn scratch() -> PathBuf {
 fn succeed(command: &mut Command) {
     let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// Spawns from a thread that lives as long as this process: the kernel sends the death signal when the *thread* that
-/// forked ends, and a test's thread ends with the test.
-fn spawn_that_dies_with_us(command: Command) -> Child {
-    type Order = (Command, mpsc::Sender<Child>);
-    static SPAWNER: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
-    let spawner = SPAWNER.get_or_init(|| {
-        let (orders, inbox) = mpsc::channel::<Order>();
-        std::thread::spawn(move || {
-            for (mut command, reply) in inbox {
-                die_with_parent(&mut command);
-                let child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-                let _ = reply.send(child);
-            }
-        });
-        Mutex::new(orders)
-    });
-    let (reply, answer) = mpsc::channel();
-    spawner.lock().expect("no spawner panicked").send((command, reply)).expect("the spawner lives");
-    answer.recv().expect("the server process")
-}
-
-#[allow(unsafe_code)]
-fn die_with_parent(command: &mut Command) {
-    // SAFETY: prctl is async-signal-safe and touches nothing of the parent.
-    unsafe {
-        command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGQUIT) {
-            0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        });
-    }
 }

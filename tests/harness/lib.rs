@@ -1,6 +1,6 @@
 //! Throw-away PostgreSQL servers for stories, demo and benchmarks.
 //!
-//! A server is a child of this process: it listens on a socket in a directory of its own, dies with the process even
+//! A server is a child of this process: it listens on a socket in a directory of its own, ends with the process even
 //! when that is killed, and takes its directory along. PostgreSQL refuses to run as root, so there the server runs
 //! as an unprivileged account.
 
