@@ -21,14 +21,17 @@ pub struct Cluster {
     keeper: Child,
 }
 
-/// Ends the server `$0` and removes its directory `$1` when its standard input ends: that of a process that was killed
+/// Ends the server of directory `$0` and removes that when its standard input ends: that of a process that was killed
 /// ends too.
 const KEEPER: &str = r#"
 trap "" INT TERM HUP
 cat
-kill -QUIT "$0"
-for _ in $(seq 100); do [ -e "$1/data/postmaster.pid" ] || break; sleep 0.05; done
-rm -rf "$1"
+lock=$0/data/postmaster.pid
+if [ -e "$lock" ]; then
+    kill -QUIT "$(head -n 1 "$lock")"
+    for _ in $(seq 100); do [ -e "$lock" ] || break; sleep 0.05; done
+fi
+rm -rf "$0"
 "#;
 
 static CREATED: AtomicU32 = AtomicU32::new(0);
@@ -46,6 +49,7 @@ impl Cluster {
         let bin = PathBuf::from(pg_config("--bindir"));
         let directory =
             tempfile::Builder::new().prefix("rolecall-").tempdir_in(scratch()).expect("a scratch directory").keep();
+        let keeper = keeper(&directory);
         account.give(&directory);
         let data = directory.join("data");
         succeed(
@@ -71,8 +75,7 @@ impl Cluster {
         }
         command.stdout(log.try_clone().expect("a second handle of the log")).stderr(log);
         let server = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-        let keeper = keeper(server.id(), &directory);
-        let cluster = Self { directory, bin, server, keeper };
+        let mut cluster = Self { directory, bin, server, keeper };
         cluster.await_ready();
         cluster
     }
@@ -131,10 +134,11 @@ impl Cluster {
         command
     }
 
-    fn await_ready(&self) {
+    fn await_ready(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.try_connect(SUPERUSER, SUPERUSER).is_err() {
-            assert!(Instant::now() < deadline, "the server did not start:\n{}", self.log());
+            let ended = self.server.try_wait().is_ok_and(|status| status.is_some());
+            assert!(!ended && Instant::now() < deadline, "the server did not start:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -148,9 +152,9 @@ impl Drop for Cluster {
     }
 }
 
-fn keeper(server: u32, directory: &Path) -> Child {
+fn keeper(directory: &Path) -> Child {
     let mut command = Command::new("sh");
-    command.arg("-c").arg(KEEPER).arg(server.to_string()).arg(directory).stdin(Stdio::piped()).stdout(Stdio::null());
+    command.arg("-c").arg(KEEPER).arg(directory).stdin(Stdio::piped()).stdout(Stdio::null());
     command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"))
 }
 
