@@ -70,6 +70,7 @@ fn asked(db: &Database<'_>, spec: &str, meanwhile: &str, answer: &str) -> (i32, 
     // util-linux's `script` gives the program a terminal of its own.
     let mut script = db.cluster().with_connection("script", "postgres", &db.name);
     script.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
+    script.env("TERM", "xterm").env_remove("NO_COLOR");
     script.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
     let mut child = script.spawn().expect("script starts");
     let (mut input, mut output) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
