@@ -4,10 +4,9 @@ use crate::catalog::{Present, Reader, Resolved, resolve, snapshot};
 use crate::diff::{Request, diff};
 use crate::error::Error;
 use crate::plan::{DatabasePlan, Operation};
-use policy::spec::{Contents, Desired, Kind};
+use policy::spec::{Contents, Kind};
 use postgres::Client;
 use postgres::error::SqlState;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// One key for all runs in a database, so that they come one after the other.
@@ -17,18 +16,8 @@ const MESSAGE: usize = 1 << 20;
 
 /// What a run is about.
 pub struct Job<'a> {
-    /// The desired state.
-    pub desired: &'a Desired,
-    /// The part for this database.
-    pub contents: &'a Contents,
-    /// Whether roles and memberships are this database's business.
-    pub cluster: bool,
-    /// Whether what is undeclared is taken away.
-    pub revoke: bool,
-    /// Whether owners are changed.
-    pub owner: bool,
-    /// Passwords, by role.
-    pub passwords: &'a BTreeMap<String, String>,
+    /// What is asked for.
+    pub request: Request<'a>,
     /// `lock_timeout`, if set.
     pub lock_timeout: Option<&'a str>,
     /// `statement_timeout`, if set.
@@ -108,17 +97,10 @@ fn attempt_apply(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Err
 }
 
 fn compare(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Error> {
-    let resolved: Resolved = resolve(client, job.desired, job.contents)?;
-    let mut present: Present = snapshot(client, &reader(job.contents))?;
-    let request = Request {
-        desired: job.desired,
-        contents: job.contents,
-        cluster: job.cluster,
-        revoke: job.revoke,
-        owner: job.owner,
-        passwords: job.passwords,
-    };
-    let operations = diff(&request, &mut present, &resolved)?;
+    let Request { desired, contents, .. } = job.request;
+    let resolved: Resolved = resolve(client, desired, contents)?;
+    let mut present: Present = snapshot(client, &reader(contents))?;
+    let operations = diff(&job.request, &mut present, &resolved)?;
     let session = present.session;
     Ok(DatabasePlan {
         database: session.database,

@@ -3,6 +3,7 @@
 use super::print;
 use crate::cli::{Cli, Format, RunArgs};
 use crate::connection::env;
+use crate::diff::Request;
 use crate::error::Error;
 use crate::execute::{self, Job};
 use crate::plan::{DatabasePlan, Plan, json, script, text};
@@ -109,13 +110,16 @@ impl<'a> Work<'a> {
     ) -> Result<Plan, Error> {
         let mut databases = Vec::new();
         for (number, (client, contents)) in self.clients.iter_mut().enumerate() {
-            let job = Job {
+            let request = Request {
                 desired: &self.desired,
                 contents,
                 cluster: number == 0,
                 revoke: self.run.revoke || self.desired.manage.revoke,
                 owner: self.run.owner,
                 passwords: &self.passwords,
+            };
+            let job = Job {
+                request,
                 lock_timeout: self.run.lock_timeout.as_deref(),
                 statement_timeout: self.run.statement_timeout.as_deref(),
                 agreed: agreed.and_then(|plan| plan.databases.get(number)),
