@@ -1,4 +1,4 @@
-//! Who the session acts as (contract section "identity").
+//! Who the session acts as.
 
 use crate::backend::setting::{self, Scope};
 use crate::backend::{caller, executor, session, statement};

@@ -19,6 +19,7 @@ fn protect(target: Option<pg_sys::Oid>) -> Reported<()> {
         &[target.into()],
     )
     .map_err(Error::from)?;
+    lock(target)?;
     policies::enable(target)?;
     Ok(policies::recompile(target)?)
 }
@@ -93,13 +94,14 @@ fn actions(action: &str) -> Result<&'static [&'static str], Error> {
     })
 }
 
-/// Keeps others from changing the table's permissions until the transaction ends.
+/// Keeps others from changing the table's permissions until the transaction ends. An update, not a row lock, so that
+/// an administrator whose snapshot is older than another's change fails instead of compiling that change away.
 fn lock(target: pg_sys::Oid) -> Result<(), Error> {
     let found = Spi::connect_mut(|client| {
-        let query = "SELECT target FROM rolecall.protected_tables WHERE target = $1 FOR UPDATE";
-        client.update(query, None, &[target.into()]).map(|rows| !rows.is_empty())
+        let query = "UPDATE rolecall.protected_tables SET target = target WHERE target = $1";
+        client.update(query, None, &[target.into()]).map(|rows| rows.len())
     })?;
-    if found { Ok(()) } else { Err(Error::NotProtected { table: filters::name_of(target)? }) }
+    if found > 0 { Ok(()) } else { Err(Error::NotProtected { table: filters::name_of(target)? }) }
 }
 
 fn must_be_protectable(target: pg_sys::Oid) -> Result<(), Error> {

@@ -104,7 +104,9 @@ pub fn current() -> Result<Rc<Session>, Error> {
         let session = of(setting::present())?;
         session.check()?;
         let pointer = Rc::as_ptr(&session).cast_mut();
-        if let Some(former) = CURRENT.replace(Some(session)) {
+        if let Some(former) = CURRENT.replace(Some(session))
+            && Rc::as_ptr(&former) != pointer
+        {
             RETIRED.with_borrow_mut(|retired| retired.push(former));
         }
         CHECKED.store(pointer, Relaxed);

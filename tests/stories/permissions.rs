@@ -136,6 +136,21 @@ fn an_unchanged_policy_is_not_touched() {
     assert!(changed.len() == 2 && changed.iter().all(|name| name.starts_with("rolecall_insert")), "{changed:?}");
 }
 
+/// An administrator with an old snapshot does not see what another has just allowed, and must not compile it away.
+#[test]
+fn administrators_at_the_same_time_lose_nothing_of_each_other() {
+    let story = Notes::new();
+    let (mut one_admin, mut other) = (story.database.admin(), story.database.admin());
+    run(&mut one_admin, r#"SELECT rolecall.allow('guest', 'notes', 'select', '{"id": {"equals": 5}}')"#);
+    for statement in ["SELECT rolecall.allow('editor', 'notes', 'select', '{}')", "SELECT rolecall.protect('notes')"] {
+        run(&mut other, "ROLLBACK; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
+        run(&mut one_admin, "SELECT rolecall.disallow('editor', 'notes', 'delete')");
+        assert_eq!(sqlstate(other.batch_execute(statement)).0, "40001", "{statement}");
+    }
+    run(&mut other, "ROLLBACK; SELECT rolecall.allow('editor', 'notes', 'select', '{}')");
+    assert_eq!(notes(&mut story.connect()), 1);
+}
+
 #[test]
 fn unprotect_leaves_nothing_behind() {
     let story = Notes::new();
