@@ -8,16 +8,26 @@ pub type Reported<T> = Result<T, ErrorReport>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("Unauthorized: Please log in")]
-    LoginRequired,
+    #[error("{0}")]
+    Refused(#[from] Refusal),
     #[error("the token is not valid: {0}")]
     InvalidToken(&'static str),
-    #[error("the login has expired")]
-    LoginExpired,
-    #[error("the logged-in user no longer exists")]
-    UserGone,
     #[error("wrong user name or password")]
     WrongPassword,
+    #[error("too many failed attempts")]
+    TooManyAttempts,
+    #[error("the password {0}")]
+    WeakPassword(&'static str),
+    #[error("{0}")]
+    Registration(policy::registration::Refusal),
+    #[error("the invitation is not valid")]
+    InvalidInvitation,
+    #[error("permission denied: {0}")]
+    NotPermitted(&'static str),
+    #[error("{0:?} is the last administrator")]
+    LastAdministrator(String),
+    #[error("{0}")]
+    State(&'static str, &'static str),
     #[error("permission denied: {action} needs an administrator")]
     NotAdministrator { action: &'static str },
     #[error("the identity cannot change while {0}")]
@@ -42,6 +52,8 @@ pub enum Error {
     Unprotectable { table: String, problem: &'static str },
     #[error("{table} is not protected")]
     NotProtected { table: String },
+    #[error("failed logins cannot be counted: {0}")]
+    Attempts(String),
     #[error("password hashing failed: {0}")]
     Hashing(String),
     #[error("token signing failed: {0}")]
@@ -50,35 +62,79 @@ pub enum Error {
     Spi(#[from] pgrx::spi::Error),
 }
 
+const LOG_IN: &str = "Get a token with rolecall.login() and pass it to rolecall.authenticate().";
+
+/// Why an identity, or its absence, is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("Unauthorized: Please log in")]
+    LoginRequired,
+    #[error("the login has expired")]
+    Expired,
+    #[error("the login was revoked")]
+    Revoked,
+    #[error("the logged-in user no longer exists")]
+    UserGone,
+    #[error("the user is disabled")]
+    Disabled,
+    #[error("the API token was revoked")]
+    TokenRevoked,
+    #[error("the temporary password must be changed first")]
+    TemporaryPassword,
+    #[error("the administrator behind become() is one no longer")]
+    NoAdministrator,
+}
+
+impl Refusal {
+    fn hint(self) -> &'static str {
+        match self {
+            Self::LoginRequired | Self::Expired | Self::Revoked => LOG_IN,
+            Self::UserGone | Self::NoAdministrator => "Log in as another user, or call rolecall.logout().",
+            Self::Disabled => "Ask an administrator to call rolecall.enable_user().",
+            Self::TokenRevoked => "Ask an administrator for another one (rolecall.create_api_token()).",
+            Self::TemporaryPassword => "Call rolecall.change_password(old_password, new_password).",
+        }
+    }
+}
+
 impl Error {
     fn sqlstate(&self) -> Code {
         match self {
-            Self::LoginRequired | Self::InvalidToken(_) | Self::LoginExpired | Self::UserGone => {
-                Code::ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION
-            }
-            Self::WrongPassword => Code::ERRCODE_INVALID_PASSWORD,
-            Self::NotAdministrator { .. } => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Self::Refused(_) | Self::InvalidToken(_) => Code::ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+            Self::WrongPassword | Self::TooManyAttempts => Code::ERRCODE_INVALID_PASSWORD,
+            Self::NotAdministrator { .. }
+            | Self::NotPermitted(_)
+            | Self::Registration(_)
+            | Self::InvalidInvitation => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             // Clients that retry serialization failures get the right rows at the second try.
             Self::PlannedForOtherRoles => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
-            Self::IdentityInUse(_) | Self::StartedByOther | Self::NotProtected { .. } => {
+            Self::IdentityInUse(_)
+            | Self::StartedByOther
+            | Self::NotProtected { .. }
+            | Self::LastAdministrator(_)
+            | Self::State(..) => {
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
             Self::Null { .. } | Self::BadArgument { .. } | Self::Filter { .. } | Self::Unprotectable { .. } => {
                 Code::ERRCODE_INVALID_PARAMETER_VALUE
             }
-            Self::RoleCycle { .. } => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::RoleCycle { .. } | Self::WeakPassword(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::Missing { .. } => Code::ERRCODE_UNDEFINED_OBJECT,
             Self::Exists { .. } => Code::ERRCODE_DUPLICATE_OBJECT,
-            Self::Hashing(_) | Self::Signing(_) | Self::Spi(_) => Code::ERRCODE_INTERNAL_ERROR,
+            Self::Attempts(_) | Self::Hashing(_) | Self::Signing(_) | Self::Spi(_) => Code::ERRCODE_INTERNAL_ERROR,
         }
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::LoginRequired | Self::LoginExpired | Self::InvalidToken(_) => {
-                "Get a token with rolecall.login() and pass it to rolecall.authenticate().".into()
+            Self::Refused(refusal) => refusal.hint().into(),
+            Self::InvalidToken(_) => LOG_IN.into(),
+            Self::TooManyAttempts => "Wait a minute.".into(),
+            Self::LastAdministrator(_) => "Make somebody else an administrator first.".into(),
+            Self::State(_, hint) => (*hint).into(),
+            Self::Registration(_) | Self::InvalidInvitation => {
+                "Ask an administrator for an invitation (rolecall.invite()).".into()
             }
-            Self::UserGone => "Log in as another user, or call rolecall.logout().".into(),
             Self::NotAdministrator { .. } => {
                 "Log in as a member of the role \"admins\", or connect as the extension's owner.".into()
             }

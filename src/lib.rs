@@ -6,15 +6,22 @@
 // pgrx raises errors as this type, and raising one costs more than moving it.
 #![allow(clippy::result_large_err)]
 
+mod administrators;
+mod api_tokens;
+mod attempts;
 #[allow(unsafe_code)]
 mod backend;
 mod error;
 mod filters;
 mod identity;
+mod issuers;
 mod password;
+mod passwords;
 mod permissions;
 mod policies;
+mod registration;
 mod roles;
+mod signing;
 mod tokens;
 mod users;
 

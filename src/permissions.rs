@@ -1,5 +1,6 @@
 //! What a role may do with which rows.
 
+use crate::administrators::require_administrator;
 use crate::backend::jsonb;
 use crate::error::{Error, Reported, required};
 use crate::{filters, policies, roles};
@@ -11,7 +12,7 @@ pub const ACTIONS: [&str; 4] = ["select", "insert", "update", "delete"];
 /// Row-level security on, for the owner too; nothing is allowed until it is said.
 #[pg_extern(sql = false)]
 fn protect(target: Option<pg_sys::Oid>) -> Reported<()> {
-    roles::require_administrator("protect()")?;
+    require_administrator("protect()")?;
     let target = required(target, "target")?;
     must_be_protectable(target)?;
     Spi::run_with_args(
@@ -27,7 +28,7 @@ fn protect(target: Option<pg_sys::Oid>) -> Reported<()> {
 /// Removes rolecall's policies and permissions and turns row-level security off.
 #[pg_extern(sql = false)]
 fn unprotect(target: Option<pg_sys::Oid>) -> Reported<()> {
-    roles::require_administrator("unprotect()")?;
+    require_administrator("unprotect()")?;
     let target = required(target, "target")?;
     lock(target)?;
     policies::disable(target)?;
@@ -44,7 +45,7 @@ fn allow(
     action: Option<&str>,
     filter: Option<pgrx::AnyElement>,
 ) -> Reported<()> {
-    roles::require_administrator("allow()")?;
+    require_administrator("allow()")?;
     let role = required(role, "role")?;
     let target = required(target, "target")?;
     let actions = actions(required(action, "action")?)?;
@@ -66,7 +67,7 @@ fn allow(
 /// Takes a permission back.
 #[pg_extern(sql = false)]
 fn disallow(role: Option<&str>, target: Option<pg_sys::Oid>, action: Option<&str>) -> Reported<()> {
-    roles::require_administrator("disallow()")?;
+    require_administrator("disallow()")?;
     let role = required(role, "role")?;
     let target = required(target, "target")?;
     let actions = actions(required(action, "action")?)?;

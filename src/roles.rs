@@ -1,13 +1,11 @@
 //! Roles, their members, and who is an administrator.
 
-use crate::backend::{caller, session};
+use crate::administrators::{keep_one, require_administrator};
+use crate::backend::{account, session};
 use crate::error::{Error, Reported, required};
 use pgrx::prelude::*;
 use std::collections::BTreeSet;
 use std::ffi::CStr;
-
-/// The role whose members may do everything.
-const ADMINISTRATORS: &str = "admins";
 
 /// Creates a role.
 #[pg_extern(sql = false)]
@@ -41,14 +39,15 @@ fn revoke_role(role: Option<&str>, member: Option<&str>) -> Reported<()> {
     require_administrator("revoke_role()")?;
     let (role, member) = (required(role, "role")?, required(member, "member")?);
     must_exist(role)?;
-    match Member::find(member)? {
+    let found = Member::find(member)?;
+    keep_one(member, || match found {
         Member::Role(name) => {
             run("DELETE FROM rolecall.role_members WHERE role = $1 AND member = $2", &[role.into(), name.into()])
         }
         Member::User(id) => {
             run("DELETE FROM rolecall.user_roles WHERE role = $1 AND user_id = $2", &[role.into(), id.into()])
         }
-    }?;
+    })?;
     Ok(())
 }
 
@@ -71,15 +70,6 @@ pub fn grant(role: &str, member: &str) -> Result<(), Error> {
             Ok(())
         }
     }
-}
-
-/// Raises an error unless the caller is an administrator: a logged-in user in `admins` or, without a login, a superuser
-/// or a member of the database role that owns the extension.
-pub fn require_administrator(action: &'static str) -> Result<(), Error> {
-    let session = session::current()?;
-    let has_role = session.has_role(ADMINISTRATORS);
-    let allowed = has_role || (session.identity.is_none() && caller::has_powers_of(extension_owner()?));
-    if allowed { Ok(()) } else { Err(Error::NotAdministrator { action }) }
 }
 
 /// The database role of that name.
@@ -114,12 +104,7 @@ impl Member {
             must_exist(role)?;
             return Ok(Self::Role(role.into()));
         }
-        let id = Spi::connect(|client| {
-            let query = "SELECT id FROM rolecall.users WHERE username = $1";
-            let rows = client.select(query, Some(1), &[member.into()])?;
-            if rows.is_empty() { Ok(None) } else { rows.first().get_one::<String>() }
-        })?;
-        id.map(Self::User).ok_or_else(|| Error::Missing { kind: "user", name: member.into() })
+        crate::users::id_of(member).map(Self::User)
     }
 }
 
@@ -127,7 +112,7 @@ fn grant_to_role(role: &str, member: &str) -> Result<(), Error> {
     // Two sessions that each grant one half of a cycle must see each other. The members are then read with a fresh
     // snapshot, whatever the isolation level.
     Spi::run("LOCK TABLE rolecall.role_members IN SHARE ROW EXCLUSIVE MODE")?;
-    if session::containing(BTreeSet::from([role.to_owned()]))?.contains(member) {
+    if account::containing(BTreeSet::from([role.to_owned()]))?.contains(member) {
         return Err(Error::RoleCycle { role: role.into(), member: member.into() });
     }
     run(
@@ -135,11 +120,6 @@ fn grant_to_role(role: &str, member: &str) -> Result<(), Error> {
         &[role.into(), member.into()],
     )?;
     Ok(())
-}
-
-fn extension_owner() -> Result<pg_sys::Oid, Error> {
-    let owner = Spi::get_one::<pg_sys::Oid>("SELECT extowner FROM pg_catalog.pg_extension WHERE extname = 'rolecall'")?;
-    Ok(owner.unwrap_or(pg_sys::InvalidOid))
 }
 
 /// Runs a statement and returns how many rows it changed.

@@ -1,31 +1,35 @@
-//! Signed tokens.
+//! Signed tokens: issuing our own, verifying those and other issuers'.
 
+use crate::backend::keys::{self, Key};
 use crate::backend::session::unix_time;
-use crate::error::Error;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
-use pgrx::prelude::*;
-use policy::claims::Claims;
-use policy::identity::Identity;
+use crate::error::{Error, Refusal};
+use crate::{issuers, signing};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm};
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, errors::ErrorKind};
+use policy::claims::{Claims, Issued, Refusal as ClaimRefusal};
+use policy::identity::{Identity, Proof};
+use serde::Deserialize;
 
-/// A longer token is refused unread. Ours have some 300 bytes.
-const MAX_LENGTH: usize = 8192;
-/// The secret's length: as long as the hash, as RFC 7518, section 3.2 demands.
-const SECRET_LENGTH: usize = 32;
+/// A longer token is refused unread. Ours have some 300 bytes, those of large login services a few thousand.
+const MAX_LENGTH: usize = 16_384;
+/// A key id or issuer's name that is longer belongs to no key.
+const MAX_NAME: usize = 1024;
+/// What a token's `aud` must name where it has one, unless the issuer's key says otherwise.
+pub const AUDIENCE: &str = "rolecall";
 
 /// A JWT for the user, signed with the active key, which is made when there is none.
-pub fn issue(user: &str, lifetime: i64) -> Result<String, Error> {
-    let (kid, secret) = active_key()?;
+pub fn issue(user: &str, generation: i64, lifetime: i64) -> Result<String, Error> {
+    let key = signing::active_key()?;
     let now = unix_time();
-    let claims = Claims {
+    let claims = Issued {
         sub: user.to_owned(),
         iat: now,
         exp: now.saturating_add(lifetime),
-        jti: uuid::Uuid::now_v7().to_string(),
+        jti: Issued::token_id(&uuid::Uuid::now_v7().to_string(), generation),
     };
-    let mut header = Header::new(Algorithm::HS256);
-    header.kid = Some(kid);
-    jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&secret))
-        .map_err(|e| Error::Signing(e.to_string()))
+    let mut header = Header::new(key.algorithm);
+    header.kid = Some(key.kid);
+    jsonwebtoken::encode(&header, &claims, &key.secret).map_err(|e| Error::Signing(e.to_string()))
 }
 
 /// The identity that a token proves. Nothing of the token shows in an error.
@@ -34,42 +38,88 @@ pub fn verify(token: &str) -> Result<Identity, Error> {
         return Err(Error::InvalidToken("it is too long"));
     }
     let header = jsonwebtoken::decode_header(token).map_err(|_| Error::InvalidToken("it is no JWT"))?;
-    let kid = header.kid.ok_or(Error::InvalidToken("it names no key"))?;
-    let secret = crate::backend::keys::secret(&kid)?.ok_or(Error::InvalidToken("its key is unknown"))?;
-    // The algorithm is the key's, never the token's choice.
-    let mut validation = Validation::new(Algorithm::HS256);
-    validation.leeway = 0;
-    validation.set_required_spec_claims(&["exp", "sub"]);
-    let claims = jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(&secret), &validation)
+    if header.crit.is_some() {
+        return Err(Error::InvalidToken("it demands an extension"));
+    }
+    let kid = header.kid.as_deref().filter(|kid| kid.len() <= MAX_NAME);
+    if let Some(issuer) = issuer(token)? {
+        let keys = keys::of_issuer(&issuer, kid)?;
+        let (key, claims) = first_that_fits(token, &keys)?;
+        let exp = claims.exp.ok_or(INCOMPLETE)?;
+        let subject = issuers::user_of(&issuer, &claims)?;
+        let proof = Proof::Issuer { issuer, key: key.kid.clone(), issued_at: claims.iat.unwrap_or(0) };
+        return Ok(Identity { subject, proof, expires_at: exp });
+    }
+    let kid = kid.ok_or(Error::InvalidToken("it names no key"))?;
+    let key = keys::own(kid)?.ok_or(Error::InvalidToken("its key is unknown"))?;
+    let claims = verify_with(&key, token)?;
+    let token = claims.jti.ok_or(INCOMPLETE)?;
+    let generation = Issued::generation(&token).ok_or(INCOMPLETE)?;
+    let proof = Proof::Login { token, key: key.kid, generation };
+    Ok(Identity { subject: claims.sub, proof, expires_at: claims.exp.ok_or(INCOMPLETE)? })
+}
+
+const INCOMPLETE: Error = Error::InvalidToken("its claims are incomplete");
+
+/// Who a token says has issued it, not yet believed.
+fn issuer(token: &str) -> Result<Option<String>, Error> {
+    #[derive(Deserialize)]
+    struct Issuer {
+        iss: Option<String>,
+    }
+    let claims: Issuer =
+        jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| Error::InvalidToken("it is no JWT"))?;
+    match claims.iss {
+        Some(issuer) if issuer.len() > MAX_NAME || issuer.contains('\0') => Err(UNKNOWN_KEY),
+        issuer => Ok(issuer),
+    }
+}
+
+const UNKNOWN_KEY: Error = Error::InvalidToken("its key is unknown");
+
+/// The first key that has signed the token, and what it says; else why the last one has not.
+fn first_that_fits<'a>(token: &str, keys: &'a [Key]) -> Result<(&'a Key, Claims), Error> {
+    let mut failure = UNKNOWN_KEY;
+    for key in keys {
+        match verify_with(key, token) {
+            Ok(claims) => return Ok((key, claims)),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+fn verify_with(key: &Key, token: &str) -> Result<Claims, Error> {
+    // The algorithm is the key's, never the token's choice. The claims are checked below.
+    let mut validation = Validation::new(algorithm(&key.jwk).ok_or(UNKNOWN_KEY)?);
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    let decoding = DecodingKey::from_jwk(&key.jwk).map_err(|_| UNKNOWN_KEY)?;
+    let claims = jsonwebtoken::decode::<Claims>(token, &decoding, &validation)
         .map_err(|error| match error.kind() {
-            ErrorKind::ExpiredSignature => Error::LoginExpired,
             ErrorKind::InvalidSignature => Error::InvalidToken("its signature is wrong"),
             ErrorKind::InvalidAlgorithm => Error::InvalidToken("its algorithm is not its key's"),
-            _ => Error::InvalidToken("its claims are incomplete"),
+            ErrorKind::Json(_) | ErrorKind::Utf8(_) => INCOMPLETE,
+            _ => Error::InvalidToken("it is no JWT"),
         })?
         .claims;
-    Ok(Identity { user: claims.sub, token: claims.jti, issued_at: claims.iat, expires_at: claims.exp })
-}
-
-fn active_key() -> Result<(String, Vec<u8>), Error> {
-    if let Some(key) = read_active_key()? {
-        return Ok(key);
-    }
-    let mut secret = [0_u8; SECRET_LENGTH];
-    getrandom::fill(&mut secret).map_err(|e| Error::Signing(e.to_string()))?;
-    // Of two sessions that find no key, one inserts and the other waits for it.
-    Spi::run_with_args(
-        "INSERT INTO rolecall.signing_keys (kid, algorithm, secret) VALUES ($1, 'HS256', $2) ON CONFLICT DO NOTHING",
-        &[uuid::Uuid::now_v7().to_string().into(), secret.to_vec().into()],
-    )?;
-    read_active_key()?.ok_or_else(|| Error::Signing("no signing key is active".into()))
-}
-
-fn read_active_key() -> Result<Option<(String, Vec<u8>)>, Error> {
-    let (kid, secret) = Spi::connect(|client| {
-        let query = "SELECT kid, secret FROM rolecall.signing_keys WHERE active";
-        let rows = client.select(query, Some(1), &[])?;
-        if rows.is_empty() { Ok((None, None)) } else { rows.first().get_two::<String, Vec<u8>>() }
+    claims.check(unix_time(), &key.audience).map_err(|refusal| match refusal {
+        ClaimRefusal::Expired => Error::from(Refusal::Expired),
+        ClaimRefusal::Invalid(problem) => Error::InvalidToken(problem),
     })?;
-    Ok(kid.zip(secret))
+    Ok(claims)
+}
+
+/// The one algorithm a key is used with; None for a key of another kind or of contradicting fields.
+pub fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
+    let algorithm = match &jwk.algorithm {
+        AlgorithmParameters::OctetKey(_) => Algorithm::HS256,
+        AlgorithmParameters::RSA(_) => Algorithm::RS256,
+        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::ES256,
+        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
+        _ => return None,
+    };
+    let same = jwk.common.key_algorithm.is_none_or(|said| said == KeyAlgorithm::from(algorithm));
+    same.then_some(algorithm)
 }

@@ -3,6 +3,9 @@
 pub mod claims;
 pub mod filter;
 pub mod identity;
+pub mod password;
+pub mod registration;
 pub mod row_policy;
 pub mod spec;
 pub mod sql;
+pub mod throttle;

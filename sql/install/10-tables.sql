@@ -11,15 +11,28 @@ CREATE TABLE rolecall.users (
     kind          text NOT NULL CHECK (kind IN ('human', 'robot')),
     database_role regrole UNIQUE,
     password_hash text,
+    must_change_password boolean NOT NULL DEFAULT false,
+    disabled      boolean NOT NULL DEFAULT false,
+    session_generation  bigint NOT NULL DEFAULT 0,
+    sessions_revoked_at timestamptz,
+    kept_token    text,
+    issuer        text COLLATE "C",
     created_at    timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX users_email ON rolecall.users (lower(email));
 COMMENT ON TABLE rolecall.users IS 'People and robots. Not PostgreSQL roles, so there may be millions';
 COMMENT ON COLUMN rolecall.users.id IS 'What __loggedInUserId stands for; chosen by the application, or a UUIDv7';
 COMMENT ON COLUMN rolecall.users.username IS 'What one logs in with';
 COMMENT ON COLUMN rolecall.users.email IS 'What __loggedInUserEmail stands for';
 COMMENT ON COLUMN rolecall.users.kind IS 'human or robot';
 COMMENT ON COLUMN rolecall.users.database_role IS 'Sessions whose session_user is this role are this user without a token';
-COMMENT ON COLUMN rolecall.users.password_hash IS 'Argon2id, as a PHC string; NULL: no login by password';
+COMMENT ON COLUMN rolecall.users.password_hash IS 'Argon2id as a PHC string, or bcrypt until the next login; NULL: no login by password';
+COMMENT ON COLUMN rolecall.users.must_change_password IS 'The password is temporary: until it is changed nothing else works';
+COMMENT ON COLUMN rolecall.users.disabled IS 'May not log in; open sessions are refused';
+COMMENT ON COLUMN rolecall.users.session_generation IS 'Logins of an earlier generation were revoked';
+COMMENT ON COLUMN rolecall.users.sessions_revoked_at IS 'Tokens of other issuers that are not younger were revoked';
+COMMENT ON COLUMN rolecall.users.kept_token IS 'The one earlier login that stays: it changed the password';
+COMMENT ON COLUMN rolecall.users.issuer IS 'The token issuer whose subject this user is; NULL: created here';
 COMMENT ON COLUMN rolecall.users.created_at IS 'When the user was created';
 
 CREATE TABLE rolecall.roles (
@@ -57,18 +70,92 @@ COMMENT ON COLUMN rolecall.role_members.role IS 'The role granted to it';
 
 CREATE TABLE rolecall.signing_keys (
     kid        text COLLATE "C" PRIMARY KEY,
-    algorithm  text NOT NULL CHECK (algorithm IN ('HS256')),
+    algorithm  text NOT NULL CHECK (algorithm IN ('HS256', 'RS256', 'ES256', 'EdDSA')),
     secret     bytea NOT NULL,
+    jwk        jsonb NOT NULL,
     active     boolean NOT NULL DEFAULT true,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX signing_keys_active ON rolecall.signing_keys (active) WHERE active;
-COMMENT ON TABLE rolecall.signing_keys IS 'Keys that sign and verify JWTs; at most one signs';
+COMMENT ON TABLE rolecall.signing_keys IS 'Keys that sign and verify rolecall''s own JWTs; at most one signs';
 COMMENT ON COLUMN rolecall.signing_keys.kid IS 'The key id in a token''s header';
 COMMENT ON COLUMN rolecall.signing_keys.algorithm IS 'The only algorithm the key is used with';
-COMMENT ON COLUMN rolecall.signing_keys.secret IS 'The key itself';
+COMMENT ON COLUMN rolecall.signing_keys.secret IS 'The private key: bytes for HS256, else DER';
+COMMENT ON COLUMN rolecall.signing_keys.jwk IS 'The key that verifies (RFC 7517)';
 COMMENT ON COLUMN rolecall.signing_keys.active IS 'Signs new tokens; others only verify';
 COMMENT ON COLUMN rolecall.signing_keys.created_at IS 'When the key was made';
+
+CREATE TABLE rolecall.verification_keys (
+    issuer     text COLLATE "C" CHECK (issuer <> ''),
+    kid        text COLLATE "C",
+    jwk        jsonb NOT NULL,
+    audience   text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (issuer, kid)
+);
+COMMENT ON TABLE rolecall.verification_keys IS 'Keys of other issuers whose JWTs are accepted';
+COMMENT ON COLUMN rolecall.verification_keys.issuer IS 'The claim iss of the tokens';
+COMMENT ON COLUMN rolecall.verification_keys.kid IS 'The key id in a token''s header; empty: tokens name none';
+COMMENT ON COLUMN rolecall.verification_keys.jwk IS 'The key (RFC 7517)';
+COMMENT ON COLUMN rolecall.verification_keys.audience IS 'What a token''s claim aud must name, where it has one';
+COMMENT ON COLUMN rolecall.verification_keys.created_at IS 'When the key was added';
+
+CREATE TABLE rolecall.api_tokens (
+    id           text COLLATE "C" PRIMARY KEY,
+    name         text NOT NULL CHECK (name <> ''),
+    token_hash   bytea NOT NULL,
+    owner        text COLLATE "C" REFERENCES rolecall.users ON UPDATE CASCADE ON DELETE CASCADE,
+    expires_at   timestamptz,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    last_used_at timestamptz
+);
+CREATE INDEX api_tokens_owner ON rolecall.api_tokens (owner);
+COMMENT ON TABLE rolecall.api_tokens IS 'Tokens with roles of their own and no user behind them';
+COMMENT ON COLUMN rolecall.api_tokens.id IS 'What __requestingApiToken stands for';
+COMMENT ON COLUMN rolecall.api_tokens.name IS 'What it is for';
+COMMENT ON COLUMN rolecall.api_tokens.token_hash IS 'SHA-256 of the token, which is random and long';
+COMMENT ON COLUMN rolecall.api_tokens.owner IS 'The user who is accountable for it and may revoke it';
+COMMENT ON COLUMN rolecall.api_tokens.expires_at IS 'From when on it is refused';
+COMMENT ON COLUMN rolecall.api_tokens.created_at IS 'When it was made';
+COMMENT ON COLUMN rolecall.api_tokens.last_used_at IS 'When it was last used, to the minute';
+
+CREATE TABLE rolecall.api_token_roles (
+    token text COLLATE "C" REFERENCES rolecall.api_tokens ON DELETE CASCADE,
+    role  text COLLATE "C" REFERENCES rolecall.roles ON UPDATE CASCADE ON DELETE CASCADE,
+    PRIMARY KEY (token, role)
+);
+CREATE INDEX api_token_roles_role ON rolecall.api_token_roles (role);
+COMMENT ON TABLE rolecall.api_token_roles IS 'The roles of API tokens';
+COMMENT ON COLUMN rolecall.api_token_roles.token IS 'The token';
+COMMENT ON COLUMN rolecall.api_token_roles.role IS 'Its role';
+
+CREATE TABLE rolecall.invitations (
+    secret_hash bytea PRIMARY KEY,
+    email       text NOT NULL,
+    roles       text[] NOT NULL,
+    expires_at  timestamptz NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE rolecall.invitations IS 'Open invitations to register; gone once used';
+COMMENT ON COLUMN rolecall.invitations.secret_hash IS 'SHA-256 of the invitation, which is random and long';
+COMMENT ON COLUMN rolecall.invitations.email IS 'Whom it is for';
+COMMENT ON COLUMN rolecall.invitations.roles IS 'The roles it gives';
+COMMENT ON COLUMN rolecall.invitations.expires_at IS 'From when on it is refused';
+COMMENT ON COLUMN rolecall.invitations.created_at IS 'When it was made';
+
+CREATE TABLE rolecall.settings (
+    only_row          boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    login_required    boolean NOT NULL DEFAULT false,
+    registration      text CHECK (registration IN ('open', 'domain', 'invite', 'closed')),
+    registration_domains text[] NOT NULL DEFAULT '{}',
+    registration_roles   text[] NOT NULL DEFAULT '{}'
+);
+COMMENT ON TABLE rolecall.settings IS 'What administrators have chosen; at most one row';
+COMMENT ON COLUMN rolecall.settings.only_row IS 'There is one row';
+COMMENT ON COLUMN rolecall.settings.login_required IS 'Nobody but administrators of the database acts without a login';
+COMMENT ON COLUMN rolecall.settings.registration IS 'Who may register; NULL: the first user, then by invitation';
+COMMENT ON COLUMN rolecall.settings.registration_domains IS 'E-mail domains that may register';
+COMMENT ON COLUMN rolecall.settings.registration_roles IS 'Roles of whoever registers';
 
 CREATE TABLE rolecall.protected_tables (
     target regclass PRIMARY KEY
@@ -104,14 +191,23 @@ COMMENT ON COLUMN rolecall.compiled_policies.clauses IS 'The policy''s USING and
 INSERT INTO rolecall.roles (name, description, built_in) VALUES
     ('admins', 'May do everything', true),
     ('users', 'Every logged-in user', true),
-    ('guest', 'Everybody, logged in or not', true);
+    ('guest', 'Everybody, logged in or not', true),
+    ('superuser', 'Administrators who registered first or were made so: create users and give them roles', true),
+    ('staff', 'People of the house', true);
+INSERT INTO rolecall.role_members (member, role) VALUES ('superuser', 'admins');
 
--- pg_dump keeps what people entered; what CREATE EXTENSION makes is made again. Signing keys are left out: a dump is to
--- hold no secret, and a new key only makes people log in again.
+-- pg_dump keeps what people entered; what CREATE EXTENSION makes is made again. Keys that sign are left out: a dump is
+-- to hold no secret, and a new key only makes people log in again. Of passwords, API tokens and invitations there are
+-- hashes only.
 SELECT pg_extension_config_dump('rolecall.users', '');
 SELECT pg_extension_config_dump('rolecall.roles', 'WHERE NOT built_in');
 SELECT pg_extension_config_dump('rolecall.user_roles', '');
-SELECT pg_extension_config_dump('rolecall.role_members', '');
+SELECT pg_extension_config_dump('rolecall.role_members', 'WHERE (member, role) <> (''superuser'', ''admins'')');
+SELECT pg_extension_config_dump('rolecall.verification_keys', 'WHERE jwk ->> ''kty'' <> ''oct''');
+SELECT pg_extension_config_dump('rolecall.api_tokens', '');
+SELECT pg_extension_config_dump('rolecall.api_token_roles', '');
+SELECT pg_extension_config_dump('rolecall.invitations', '');
+SELECT pg_extension_config_dump('rolecall.settings', '');
 SELECT pg_extension_config_dump('rolecall.protected_tables', '');
 SELECT pg_extension_config_dump('rolecall.permissions', '');
 SELECT pg_extension_config_dump('rolecall.compiled_policies', '');

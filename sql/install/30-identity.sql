@@ -1,7 +1,20 @@
 CREATE FUNCTION rolecall.authenticate(token text, for_session boolean DEFAULT false) RETURNS text
-    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'authenticate_wrapper';
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
+    AS 'MODULE_PATHNAME', 'authenticate_wrapper';
 COMMENT ON FUNCTION rolecall.authenticate(text, boolean) IS
     'Verifies a token and becomes that identity for this transaction, or for the session; returns the user id';
+
+CREATE FUNCTION rolecall.assume(claims jsonb DEFAULT NULL) RETURNS text
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
+    AS 'MODULE_PATHNAME', 'assume_wrapper';
+COMMENT ON FUNCTION rolecall.assume(jsonb) IS
+    'Becomes the user of claims that a gateway has verified, by default of request.jwt.claims, for this transaction (logins in rolecall_authenticator)';
+
+CREATE FUNCTION rolecall.become(username text, reason text, for_session boolean DEFAULT false) RETURNS text
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
+    AS 'MODULE_PATHNAME', 'become_wrapper';
+COMMENT ON FUNCTION rolecall.become(text, text, boolean) IS
+    'Becomes another user, which the audit log records with the reason (administrators)';
 
 CREATE FUNCTION rolecall.logout() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'logout_wrapper';
@@ -14,6 +27,15 @@ COMMENT ON FUNCTION rolecall.require_login() IS 'Raises an error (28000) unless 
 CREATE FUNCTION rolecall.whoami() RETURNS jsonb
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'whoami_wrapper';
 COMMENT ON FUNCTION rolecall.whoami() IS 'The present identity with its roles and scopes';
+
+-- A gateway that has verified a token itself, as PostgREST does, connects as a member of this role.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'rolecall_authenticator') THEN
+        CREATE ROLE rolecall_authenticator NOLOGIN;
+    END IF;
+END
+$$;
 
 -- The planner calls the support functions: one replaces has_role() of a constant by true or false, the other marks
 -- plans whose rows depend on who asks, so that the identity cannot change under them.

@@ -28,8 +28,22 @@ impl Table {
         unsafe { (*self.relation).rd_id }
     }
 
+    /// The database role that owns the table: the extension's owner.
+    pub fn owner(&self) -> pg_sys::Oid {
+        // SAFETY: the relation is open as long as self lives, and its description with it.
+        unsafe { (*(*self.relation).rd_rel).relowner }
+    }
+
     /// Calls `visit` for every row whose first column of `index` equals `key`; for all rows of the index without a key.
     pub fn scan(&self, index: &CStr, key: Option<Key>, mut visit: impl FnMut(Row)) -> Result<(), Error> {
+        self.scan_while(index, key, |row| {
+            visit(row);
+            true
+        })
+    }
+
+    /// The same until `visit` returns false.
+    pub fn scan_while(&self, index: &CStr, key: Option<Key>, mut visit: impl FnMut(Row) -> bool) -> Result<(), Error> {
         let index = relation_oid(index)?;
         let text = match key {
             Some(Key::Text(text)) => Some(text_datum(text)),
@@ -53,10 +67,9 @@ impl Table {
             let scan = pg_sys::systable_beginscan(self.relation, index, true, ptr::null_mut(), keys, &mut entry);
             loop {
                 let tuple = pg_sys::systable_getnext(scan);
-                if tuple.is_null() {
+                if tuple.is_null() || !visit(Row { tuple, description: (*self.relation).rd_att }) {
                     break;
                 }
-                visit(Row { tuple, description: (*self.relation).rd_att });
             }
             pg_sys::systable_endscan(scan);
         }

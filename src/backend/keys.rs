@@ -1,12 +1,38 @@
 //! Verification keys, which callers use without a privilege on them.
 
-use super::catalog::{Key, Table};
+use super::catalog::{Key as Search, Table};
 use crate::error::Error;
+use jsonwebtoken::jwk::Jwk;
 
-/// The secret of the key named `kid`.
-pub fn secret(kid: &str) -> Result<Option<Vec<u8>>, Error> {
-    let mut secret = None;
-    Table::open(c"signing_keys")?
-        .scan(c"signing_keys_pkey", Some(Key::Text(kid)), |row| secret = row.get(c"secret"))?;
-    Ok(secret)
+/// A key that verifies tokens.
+pub struct Key {
+    /// Its id; empty where tokens name none.
+    pub kid: String,
+    pub jwk: Jwk,
+    /// What a token's `aud` must name, where it has one.
+    pub audience: String,
+}
+
+/// The key of our own tokens named `kid`.
+pub fn own(kid: &str) -> Result<Option<Key>, Error> {
+    let mut found = None;
+    Table::open(c"signing_keys")?.scan(c"signing_keys_pkey", Some(Search::Text(kid)), |row| {
+        let jwk = row.get::<pgrx::JsonB>(c"jwk").and_then(|jwk| serde_json::from_value(jwk.0).ok());
+        found = jwk.map(|jwk| Key { kid: kid.to_owned(), jwk, audience: crate::tokens::AUDIENCE.to_owned() });
+    })?;
+    Ok(found)
+}
+
+/// The keys of an issuer that a token may have been signed with: the one it names, or all where it names none.
+pub fn of_issuer(issuer: &str, kid: Option<&str>) -> Result<Vec<Key>, Error> {
+    let mut found = Vec::new();
+    Table::open(c"verification_keys")?.scan(c"verification_keys_pkey", Some(Search::Text(issuer)), |row| {
+        let (Some(id), Some(audience)) = (row.get::<String>(c"kid"), row.get(c"audience")) else { return };
+        if kid.is_some_and(|kid| !id.is_empty() && kid != id) {
+            return;
+        }
+        let jwk = row.get::<pgrx::JsonB>(c"jwk").and_then(|jwk| serde_json::from_value(jwk.0).ok());
+        found.extend(jwk.map(|jwk| Key { kid: id, jwk, audience }));
+    })?;
+    Ok(found)
 }

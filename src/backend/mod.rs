@@ -4,13 +4,15 @@
 //! |---|---|
 //! | [`setting`] | the setting that carries the identity, which only the extension can set |
 //! | [`session`] | what the identity may do, looked up once and kept until something changes |
+//! | [`account`] | the user or API token behind an identity, from the tables |
 //! | [`catalog`] | reading rolecall's tables without privileges, snapshots or SPI |
 //! | [`fold`] | role tests replaced by true or false when a query is planned |
 //! | [`executor`] | the hooks that check the identity when a statement starts |
 //! | [`variables`] | `user_id()` and the others, called for every row |
 
+pub mod account;
 pub mod caller;
-mod catalog;
+pub mod catalog;
 pub mod executor;
 mod fold;
 pub mod jsonb;

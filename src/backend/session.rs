@@ -4,12 +4,13 @@
 //! whether it still stands, whether it has expired, whether somebody revoked it. A few identities are kept, so that
 //! a pool that serves the same people reads nothing again.
 
-use super::catalog::{Key, Table};
+use super::catalog::Table;
 use super::variables::Variables;
 use super::{caller, fold, setting};
-use crate::error::Error;
+use super::account::{self, User};
+use crate::error::{Error, Refusal};
 use pgrx::prelude::*;
-use policy::identity::Identity;
+use policy::identity::{Identity, Proof};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{CStr, c_int, c_void};
@@ -21,30 +22,21 @@ use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 /// How many identities a backend keeps.
 const KEPT: usize = 64;
-/// The role every session holds.
-const GUEST: &str = "guest";
-/// The role every user holds.
-const USERS: &str = "users";
 
 /// An identity with everything that was looked up about it.
 pub struct Session {
-    /// The verified token, where one was given.
+    /// What was verified, where anything was.
     pub identity: Option<Identity>,
-    /// The user; None for nobody, and for a token whose user is gone.
+    /// The user; None for nobody, for an API token, and where the user is gone.
     pub user: Option<User>,
+    /// Why the identity, or its absence, must not be used.
+    refusal: Option<Refusal>,
     /// All roles, nesting resolved, in order.
     pub roles: BTreeSet<String>,
     /// The same for equal sets of roles, in this process.
     pub(super) fingerprint: u64,
     /// The dynamic variables as the executor wants them.
     pub(super) variables: Variables,
-}
-
-/// The user behind a session.
-pub struct User {
-    pub id: String,
-    pub username: String,
-    pub email: Option<String>,
 }
 
 /// What a session depends on besides the tables.
@@ -138,9 +130,18 @@ pub fn of(identity: Option<Identity>) -> Result<Rc<Session>, Error> {
     Ok(session)
 }
 
-/// The hash of who acts now: the user and the database role, whatever the token.
+/// The present identity's session where all that may be wrong with it is that the password is temporary.
+pub fn of_temporary_password() -> Result<Rc<Session>, Error> {
+    // SAFETY: as in `current`.
+    unsafe { pg_sys::AcceptInvalidationMessages() };
+    let session = of(setting::present())?;
+    session.check_for_login()?;
+    Ok(session)
+}
+
+/// The hash of who acts now: the user or API token and the database role, whatever the token.
 pub(super) fn actor() -> u64 {
-    HASHER.hash_one((setting::present().map(|identity| identity.user), caller::session_user().to_u32()))
+    HASHER.hash_one((setting::present().map(|it| (it.proof == Proof::ApiToken, it.subject)), caller::session_user().to_u32()))
 }
 
 /// The fingerprint of the present identity's roles where that is known without reading anything.
@@ -160,14 +161,21 @@ pub(super) fn identity_changed() {
 impl Session {
     /// Whether the identity may be used now.
     pub fn check(&self) -> Result<(), Error> {
-        let Some(identity) = &self.identity else { return Ok(()) };
-        if self.user.is_none() {
-            return Err(Error::UserGone);
+        if let Some(refusal) = self.refusal {
+            return Err(refusal.into());
         }
-        if unix_time() >= identity.expires_at {
-            return Err(Error::LoginExpired);
+        match &self.identity {
+            Some(identity) if unix_time() >= identity.expires_at => Err(Refusal::Expired.into()),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Whether the identity may be taken on: with a temporary password too, to change that.
+    pub fn check_for_login(&self) -> Result<(), Error> {
+        match self.check() {
+            Err(Error::Refused(Refusal::TemporaryPassword)) => Ok(()),
+            result => result,
+        }
     }
 
     /// Whether one of the roles is `role`.
@@ -183,66 +191,16 @@ pub fn unix_time() -> i64 {
 }
 
 fn load(identity: Option<Identity>) -> Result<Session, Error> {
-    let user = load_user(identity.as_ref())?;
-    let roles = load_roles(user.as_ref())?;
-    let fingerprint = HASHER.hash_one(&roles);
-    let variables = Variables::of(user.as_ref());
-    Ok(Session { identity, user, roles, fingerprint, variables })
+    let account = account::load(identity.as_ref())?;
+    let fingerprint = HASHER.hash_one(&account.roles);
+    let api_token = identity.as_ref().filter(|identity| identity.proof == Proof::ApiToken);
+    let variables = Variables::of(account.user.as_ref(), api_token.map(|identity| identity.subject.as_str()));
+    let account::Account { user, roles, refusal } = account;
+    Ok(Session { identity, user, refusal, roles, fingerprint, variables })
 }
 
-/// The user that the token names or, without a token, that the session's database role is linked to.
-fn load_user(identity: Option<&Identity>) -> Result<Option<User>, Error> {
-    let users = open(c"users")?;
-    let mut found = None;
-    let (index, key) = match identity {
-        Some(identity) => (c"users_pkey", Key::Text(&identity.user)),
-        None => (c"users_database_role_key", Key::Oid(caller::session_user())),
-    };
-    users.scan(index, Some(key), |row| {
-        found = row.get(c"id").zip(row.get(c"username")).map(|(id, username)| User {
-            id,
-            username,
-            email: row.get(c"email"),
-        });
-    })?;
-    Ok(found)
-}
-
-/// The roles of a user: granted, implied, linked to the session's database role, and all that those are members of.
-fn load_roles(user: Option<&User>) -> Result<BTreeSet<String>, Error> {
-    let mut roles = BTreeSet::from([GUEST.to_owned()]);
-    if let Some(user) = user {
-        roles.insert(USERS.to_owned());
-        open(c"user_roles")?.scan(c"user_roles_pkey", Some(Key::Text(&user.id)), |row| {
-            roles.extend(row.get::<String>(c"role"));
-        })?;
-    }
-    open(c"roles")?.scan(c"roles_database_role", None, |row| {
-        if row.get(c"database_role").is_some_and(caller::session_is_member_of) {
-            roles.extend(row.get::<String>(c"name"));
-        }
-    })?;
-    containing(roles)
-}
-
-/// `roles` and every role they are members of, to any depth.
-pub fn containing(roles: BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
-    let members = open(c"role_members")?;
-    let mut pending: Vec<String> = roles.iter().cloned().collect();
-    let mut all = roles;
-    while let Some(member) = pending.pop() {
-        members.scan(c"role_members_pkey", Some(Key::Text(&member)), |row| {
-            if let Some(role) = row.get::<String>(c"role")
-                && all.insert(role.clone())
-            {
-                pending.push(role);
-            }
-        })?;
-    }
-    Ok(all)
-}
-
-fn open(name: &CStr) -> Result<Table, Error> {
+/// Opens a table of rolecall's whose changes make every session look again.
+pub(super) fn watched(name: &CStr) -> Result<Table, Error> {
     let table = Table::open(name)?;
     WATCHED.with_borrow_mut(|watched| watched.insert(table.oid()));
     Ok(table)

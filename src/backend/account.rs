@@ -1,0 +1,222 @@
+//! The user or API token behind an identity, as the tables have it now.
+
+use super::caller;
+use super::catalog::{Key, Row};
+use super::session::watched;
+use crate::error::{Error, Refusal};
+use pgrx::datum::TimestampWithTimeZone;
+use policy::identity::{Identity, Proof};
+use std::collections::BTreeSet;
+use std::ffi::CStr;
+
+/// The role every session holds.
+const GUEST: &str = "guest";
+/// The role every user holds.
+const USERS: &str = "users";
+/// The role whose members may do everything.
+pub const ADMINISTRATORS: &str = "admins";
+/// Seconds between the epochs of Unix and of PostgreSQL.
+const EPOCHS: i64 = 946_684_800;
+
+/// What an identity amounts to.
+pub(super) struct Account {
+    pub user: Option<User>,
+    pub roles: BTreeSet<String>,
+    pub refusal: Option<Refusal>,
+}
+
+/// A user.
+#[derive(Clone)]
+pub struct User {
+    pub id: String,
+    pub username: String,
+    pub email: Option<String>,
+}
+
+/// A user with what decides about his sessions.
+struct Entry {
+    user: User,
+    disabled: bool,
+    temporary_password: bool,
+    generation: i64,
+    /// In seconds since the epoch.
+    revoked_at: Option<i64>,
+    kept_token: Option<String>,
+}
+
+pub(super) fn load(identity: Option<&Identity>) -> Result<Account, Error> {
+    let Some(identity) = identity else { return without_login() };
+    if identity.proof == Proof::ApiToken {
+        return api_token(&identity.subject);
+    }
+    let entry = find(c"users_pkey", Key::Text(&identity.subject))?;
+    let refusal = match &entry {
+        None => Some(Refusal::UserGone),
+        Some(entry) if entry.disabled => Some(Refusal::Disabled),
+        Some(entry) => proof_refusal(&identity.proof, entry)?,
+    };
+    let user = entry.map(|entry| entry.user);
+    Ok(Account { roles: roles_of_user(user.as_ref())?, user, refusal })
+}
+
+/// A session without a token: the user its database role is linked to, or nobody.
+fn without_login() -> Result<Account, Error> {
+    let entry = find(c"users_database_role_key", Key::Oid(caller::session_user()))?;
+    let refusal = match &entry {
+        Some(entry) if entry.disabled => Some(Refusal::Disabled),
+        None if login_required()? => Some(Refusal::LoginRequired),
+        _ => None,
+    };
+    let user = entry.map(|entry| entry.user);
+    Ok(Account { roles: roles_of_user(user.as_ref())?, user, refusal })
+}
+
+fn api_token(id: &str) -> Result<Account, Error> {
+    let mut found: Option<Option<String>> = None;
+    watched(c"api_tokens")?.scan(c"api_tokens_pkey", Some(Key::Text(id)), |row| found = Some(row.get(c"owner")))?;
+    let refusal = match found {
+        None => Some(Refusal::TokenRevoked),
+        Some(Some(owner)) => match find(c"users_pkey", Key::Text(&owner))? {
+            Some(owner) if !owner.disabled => None,
+            _ => Some(Refusal::Disabled),
+        },
+        Some(None) => None,
+    };
+    let mut roles = BTreeSet::from([GUEST.to_owned()]);
+    watched(c"api_token_roles")?
+        .scan(c"api_token_roles_pkey", Some(Key::Text(id)), |row| roles.extend(row.get::<String>(c"role")))?;
+    Ok(Account { user: None, roles: containing(roles)?, refusal })
+}
+
+/// What has happened since the proof was given.
+fn proof_refusal(proof: &Proof, entry: &Entry) -> Result<Option<Refusal>, Error> {
+    let is_older = |issued_at: i64| entry.revoked_at.is_some_and(|revoked_at| issued_at <= revoked_at);
+    Ok(match proof {
+        Proof::Login { token, key, generation } => {
+            let kept = entry.kept_token.as_ref() == Some(token);
+            if (*generation != entry.generation && !kept) || !has_key(c"signing_keys", c"signing_keys_pkey", key, None)? {
+                Some(Refusal::Revoked)
+            } else {
+                entry.temporary_password.then_some(Refusal::TemporaryPassword)
+            }
+        }
+        Proof::Issuer { issuer, key, issued_at } => {
+            let known = has_key(c"verification_keys", c"verification_keys_pkey", issuer, Some(key))?;
+            (is_older(*issued_at) || !known).then_some(Refusal::Revoked)
+        }
+        Proof::Gateway { issued_at } => is_older(*issued_at).then_some(Refusal::Revoked),
+        Proof::Become { administrator: Some(id), .. } => (!is_administrator(id)?).then_some(Refusal::NoAdministrator),
+        Proof::Become { administrator: None, .. } | Proof::ApiToken => None,
+    })
+}
+
+fn has_key(table: &CStr, index: &CStr, first: &str, kid: Option<&str>) -> Result<bool, Error> {
+    let mut found = false;
+    watched(table)?.scan(index, Some(Key::Text(first)), |row| {
+        found |= kid.is_none_or(|kid| row.get::<String>(c"kid").as_deref() == Some(kid));
+    })?;
+    Ok(found)
+}
+
+fn find(index: &CStr, key: Key) -> Result<Option<Entry>, Error> {
+    let mut found = None;
+    watched(c"users")?.scan(index, Some(key), |row| found = entry(&row))?;
+    Ok(found)
+}
+
+fn entry(row: &Row) -> Option<Entry> {
+    let seconds = |time: TimestampWithTimeZone| i64::from(time).div_euclid(1_000_000) + EPOCHS;
+    Some(Entry {
+        user: User { id: row.get(c"id")?, username: row.get(c"username")?, email: row.get(c"email") },
+        disabled: row.get(c"disabled")?,
+        temporary_password: row.get(c"must_change_password")?,
+        generation: row.get(c"session_generation")?,
+        revoked_at: row.get(c"sessions_revoked_at").map(seconds),
+        kept_token: row.get(c"kept_token"),
+    })
+}
+
+/// Whether administrators have closed the database to sessions without a login, and this is none of theirs.
+fn login_required() -> Result<bool, Error> {
+    let settings = watched(c"settings")?;
+    let mut required = false;
+    settings.scan(c"settings_pkey", None, |row| required = row.get(c"login_required").unwrap_or(true))?;
+    Ok(required && !caller::session_has_powers_of(settings.owner()))
+}
+
+/// The roles of a user: granted, implied, linked to the session's database role, and all that those are members of.
+fn roles_of_user(user: Option<&User>) -> Result<BTreeSet<String>, Error> {
+    let mut roles = BTreeSet::from([GUEST.to_owned()]);
+    if let Some(user) = user {
+        roles.insert(USERS.to_owned());
+        roles.extend(granted(&user.id)?);
+    }
+    watched(c"roles")?.scan(c"roles_database_role", None, |row| {
+        if row.get(c"database_role").is_some_and(caller::session_is_member_of) {
+            roles.extend(row.get::<String>(c"name"));
+        }
+    })?;
+    containing(roles)
+}
+
+fn granted(user: &str) -> Result<BTreeSet<String>, Error> {
+    let mut roles = BTreeSet::new();
+    watched(c"user_roles")?
+        .scan(c"user_roles_pkey", Some(Key::Text(user)), |row| roles.extend(row.get::<String>(c"role")))?;
+    Ok(roles)
+}
+
+/// `roles` and every role they are members of, to any depth.
+pub fn containing(roles: BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
+    related(roles, c"role_members_pkey", c"role")
+}
+
+/// `roles` and every role found from them along `column` of `role_members`.
+fn related(roles: BTreeSet<String>, index: &CStr, column: &CStr) -> Result<BTreeSet<String>, Error> {
+    let members = watched(c"role_members")?;
+    let mut pending: Vec<String> = roles.iter().cloned().collect();
+    let mut all = roles;
+    while let Some(next) = pending.pop() {
+        members.scan(index, Some(Key::Text(&next)), |row| {
+            if let Some(role) = row.get::<String>(column)
+                && all.insert(role.clone())
+            {
+                pending.push(role);
+            }
+        })?;
+    }
+    Ok(all)
+}
+
+/// Whether a user may act and is an administrator by his roles.
+pub fn is_administrator(user: &str) -> Result<bool, Error> {
+    let acts = find(c"users_pkey", Key::Text(user))?.is_some_and(|entry| !entry.disabled);
+    Ok(acts && containing(granted(user)?)?.contains(ADMINISTRATORS))
+}
+
+/// Whether there is a user who may act and is an administrator. Read fresh, whatever the transaction's snapshot.
+pub fn has_administrator() -> Result<bool, Error> {
+    let roles = related(BTreeSet::from([ADMINISTRATORS.to_owned()]), c"role_members_role", c"member")?;
+    let mut holders: Vec<String> = Vec::new();
+    let user_roles = watched(c"user_roles")?;
+    for role in roles {
+        user_roles
+            .scan(c"user_roles_role", Some(Key::Text(&role)), |row| holders.extend(row.get::<String>(c"user_id")))?;
+    }
+    for holder in holders {
+        if find(c"users_pkey", Key::Text(&holder))?.is_some_and(|entry| !entry.disabled) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether there is any user. Read fresh.
+pub fn has_user() -> Result<bool, Error> {
+    let mut found = false;
+    watched(c"users")?.scan_while(c"users_pkey", None, |_| {
+        found = true;
+        false
+    })?;
+    Ok(found)
+}
