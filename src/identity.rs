@@ -3,7 +3,7 @@
 use crate::administrators::require_administrator;
 use crate::api_tokens;
 use crate::backend::setting::{self, Scope};
-use crate::backend::{caller, executor, session, statement};
+use crate::backend::{caller, executor, owner, session, statement};
 use crate::error::{Error, Refusal, Reported, required};
 use crate::{issuers, tokens, users};
 use pgrx::prelude::*;
@@ -56,7 +56,7 @@ fn assume(claims: Option<pgrx::JsonB>) -> Reported<Option<String>> {
         ClaimRefusal::Invalid(problem) => Error::InvalidToken(problem),
     })?;
     let identity = Identity {
-        subject: issuers::user_of(claims.iss.as_deref().unwrap_or_default(), &claims)?,
+        subject: owner::act(|| issuers::user_of(claims.iss.as_deref().unwrap_or_default(), &claims))?,
         proof: Proof::Gateway { issued_at: claims.iat.unwrap_or(0) },
         expires_at: claims.exp.unwrap_or(i64::MAX),
     };
@@ -80,16 +80,17 @@ fn r#become(username: Option<&str>, reason: Option<&str>, for_session: Option<bo
     let administrator = session.user.as_ref().map(|user| user.id.clone());
     let until = session::unix_time() + BECOME_LIFETIME;
     let identity = Identity {
-        subject: users::id_of(username)?,
+        subject: owner::act(|| users::id_of(username))?,
         proof: Proof::Become { administrator, name: name_of(&session) },
         expires_at: session.identity.as_ref().map_or(until, |identity| identity.expires_at.min(until)),
     };
-    Spi::run_with_args(
-        "INSERT INTO rolecall.audit_entries (actor, action, object, new)
-         VALUES ($1, 'become', $2, pg_catalog.jsonb_build_object('reason', $3::pg_catalog.text))",
-        &[name_of(&session).into(), username.into(), reason.into()],
-    )
-    .map_err(Error::from)?;
+    owner::act(|| {
+        Ok(Spi::run_with_args(
+            "INSERT INTO rolecall.audit_entries (actor, action, object, new)
+             VALUES ($1, 'become', $2, pg_catalog.jsonb_build_object('reason', $3::pg_catalog.text))",
+            &[name_of(&session).into(), username.into(), reason.into()],
+        )?)
+    })?;
     Ok(take_on(&identity, for_session)?)
 }
 

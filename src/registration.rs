@@ -35,6 +35,7 @@ fn register(
     let mode = settings.mode()?;
     let roles = if mode == Mode::Open && is_first()? {
         close_after_the_first()?;
+        make_first_roles()?;
         FIRST.map(str::to_owned).to_vec()
     } else {
         // Whoever was first meanwhile has closed the door.
@@ -152,6 +153,17 @@ fn close_after_the_first() -> Result<(), Error> {
         "INSERT INTO rolecall.settings (registration) VALUES ('invite')
          ON CONFLICT (only_row) DO UPDATE SET registration = 'invite'",
     )?)
+}
+
+/// Superusers are administrators: they create users and give them roles.
+fn make_first_roles() -> Result<(), Error> {
+    Spi::run(
+        "INSERT INTO rolecall.roles (name, description, built_in) VALUES
+            ('superuser', 'Administrators: create users and give them roles', true),
+            ('staff', 'People of the house', true)
+         ON CONFLICT DO NOTHING",
+    )?;
+    roles::grant(account::ADMINISTRATORS, "role:superuser")
 }
 
 /// An address that somebody has may not be claimed by somebody else: filters compare it.

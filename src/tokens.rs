@@ -1,6 +1,7 @@
 //! Signed tokens: issuing our own, verifying those and other issuers'.
 
 use crate::backend::keys::{self, Key};
+use crate::backend::owner;
 use crate::backend::session::unix_time;
 use crate::error::{Error, Refusal};
 use crate::{issuers, signing};
@@ -46,7 +47,7 @@ pub fn verify(token: &str) -> Result<Identity, Error> {
         let keys = keys::of_issuer(&issuer, kid)?;
         let (key, claims) = first_that_fits(token, &keys)?;
         let exp = claims.exp.ok_or(INCOMPLETE)?;
-        let subject = issuers::user_of(&issuer, &claims)?;
+        let subject = owner::act(|| issuers::user_of(&issuer, &claims))?;
         let proof = Proof::Issuer { issuer, key: key.kid.clone(), issued_at: claims.iat.unwrap_or(0) };
         return Ok(Identity { subject, proof, expires_at: exp });
     }

@@ -191,18 +191,15 @@ COMMENT ON COLUMN rolecall.compiled_policies.clauses IS 'The policy''s USING and
 INSERT INTO rolecall.roles (name, description, built_in) VALUES
     ('admins', 'May do everything', true),
     ('users', 'Every logged-in user', true),
-    ('guest', 'Everybody, logged in or not', true),
-    ('superuser', 'Administrators who registered first or were made so: create users and give them roles', true),
-    ('staff', 'People of the house', true);
-INSERT INTO rolecall.role_members (member, role) VALUES ('superuser', 'admins');
+    ('guest', 'Everybody, logged in or not', true);
 
 -- pg_dump keeps what people entered; what CREATE EXTENSION makes is made again. Keys that sign are left out: a dump is
 -- to hold no secret, and a new key only makes people log in again. Of passwords, API tokens and invitations there are
 -- hashes only.
 SELECT pg_extension_config_dump('rolecall.users', '');
-SELECT pg_extension_config_dump('rolecall.roles', 'WHERE NOT built_in');
+SELECT pg_extension_config_dump('rolecall.roles', 'WHERE name NOT IN (''admins'', ''users'', ''guest'')');
 SELECT pg_extension_config_dump('rolecall.user_roles', '');
-SELECT pg_extension_config_dump('rolecall.role_members', 'WHERE (member, role) <> (''superuser'', ''admins'')');
+SELECT pg_extension_config_dump('rolecall.role_members', '');
 SELECT pg_extension_config_dump('rolecall.verification_keys', 'WHERE jwk ->> ''kty'' <> ''oct''');
 SELECT pg_extension_config_dump('rolecall.api_tokens', '');
 SELECT pg_extension_config_dump('rolecall.api_token_roles', '');

@@ -56,7 +56,7 @@ BEGIN
             after := after || jsonb_build_object('username', NEW.username);
         END IF;
     END IF;
-    FOREACH secret IN ARRAY TG_ARGV LOOP
+    FOREACH secret IN ARRAY coalesce(TG_ARGV, '{}') LOOP
         before := CASE WHEN before ? secret THEN before || jsonb_build_object(secret, '(secret)') ELSE before END;
         after := CASE WHEN after ? secret THEN after || jsonb_build_object(secret, '(secret)') ELSE after END;
     END LOOP;

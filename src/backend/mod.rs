@@ -8,6 +8,7 @@
 //! | [`catalog`] | reading rolecall's tables without privileges, snapshots or SPI |
 //! | [`fold`] | role tests replaced by true or false when a query is planned |
 //! | [`executor`] | the hooks that check the identity when a statement starts |
+//! | [`owner`] | what a caller may cause but not do: as the extension's owner |
 //! | [`variables`] | `user_id()` and the others, called for every row |
 
 pub mod account;
@@ -17,6 +18,7 @@ pub mod executor;
 mod fold;
 pub mod jsonb;
 pub mod keys;
+pub mod owner;
 pub mod session;
 pub mod setting;
 pub mod statement;

@@ -58,7 +58,13 @@ pub fn lay_out(admin: &mut Client) {
 pub fn all(admin: &mut Client) -> Vec<Case> {
     let mut token = |name: &str| -> String {
         let query = "SELECT rolecall.login($1, 'p')";
-        admin.query_one(query, &[&name]).expect("the password is right").get(0)
+        let token: String = admin.query_one(query, &[&name]).expect("the password is right").get(0);
+        let mut transaction = admin.transaction().expect("a transaction");
+        transaction.execute("SELECT rolecall.authenticate($1)", &[&token]).expect("the token is good");
+        let query = "SELECT rolecall.change_password('p', 'a million rows')";
+        transaction.execute(query, &[]).expect("a good password");
+        transaction.commit().expect("the change");
+        token
     };
     let (reader, other, editor) = (token("reader"), token("other"), token("editor"));
     let serial = "SET max_parallel_workers_per_gather = 0";

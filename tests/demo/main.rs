@@ -35,8 +35,9 @@ fn main() {
     sql(&database, "postgres", "protect.sql", &[]);
 
     title("Two users, one connection's login, different rows");
-    for (username, password) in [("ada", "analytical"), ("ben", "lightning")] {
+    for (username, password) in [("ada", "analytical engine"), ("ben", "thunder & lightning")] {
         println!("--- {username}");
+        sql(&database, "app", "first_login.sql", &[("username", username), ("password", password)]);
         sql(&database, "app", "read.sql", &[("username", username), ("password", password)]);
     }
 }

@@ -23,7 +23,7 @@ fn a_restored_dump_gives_the_same_answers() {
     let mut app = restored.connect(&story.app);
     assert_eq!(notes(&mut app), 0);
     let mut admin = restored.admin();
-    for (username, password, seen) in [("alice", "wonderland", ALL), ("bob", "can we fix it", BOBS)] {
+    for (username, password, seen) in [("alice", "wonderland 1865", ALL), ("bob", "can we fix it", BOBS)] {
         authenticate(&mut app, &token(&mut admin, username, password), true);
         assert_eq!(notes(&mut app), seen);
     }

@@ -3,11 +3,18 @@
 use crate::support::*;
 use postgres::Client;
 use rolecall_tests::{Database, sqlstate};
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// The password that users choose instead of their temporary one.
+const CHOSEN: &str = "seven dwarfs, 1 giant";
 
 /// A library with books, and readers who log in.
 struct Library {
     database: Database<'static>,
     app: String,
+    /// Those of the users who have logged in.
+    tokens: RefCell<HashMap<String, String>>,
 }
 
 impl Library {
@@ -38,7 +45,7 @@ impl Library {
                 SELECT rolecall.create_user('again', '__loggedInUserId', 'p', id => 'r9');"#
             ),
         );
-        Self { database, app }
+        Self { database, app, tokens: RefCell::default() }
     }
 
     /// The ids that `username`, or nobody, sees through `filter`.
@@ -49,7 +56,10 @@ impl Library {
             .unwrap_or_else(|e| panic!("{filter}: {e:?}"));
         let mut app = self.database.connect(&self.app);
         if let Some(username) = username {
-            authenticate(&mut app, &token(&mut admin, username, "p"), true);
+            let tokens = &mut *self.tokens.borrow_mut();
+            let token =
+                tokens.entry(username.into()).or_insert_with(|| first_token(&mut admin, username, "p", CHOSEN));
+            authenticate(&mut app, token, true);
         }
         column(&mut app, "SELECT id FROM books ORDER BY id")
     }
@@ -137,7 +147,7 @@ fn a_comparison_can_use_its_index() {
     run(&mut admin, "CREATE INDEX ON books (lent_to); CREATE INDEX ON books (row_no); CREATE INDEX ON books (ean);
         CREATE INDEX ON books (shelf); CREATE INDEX ON books (code); CREATE INDEX ON books (lent); CREATE INDEX ON books (copies)");
     let mut app = library.database.connect(&library.app);
-    let token = token(&mut admin, "seven", "p");
+    let token = first_token(&mut admin, "seven", "p", CHOSEN);
     for (column, operand) in [
         ("lent_to", r#""__loggedInUserId""#),
         ("row_no", r#""__loggedInUserId""#),

@@ -243,7 +243,7 @@ fn users_with_the_same_roles_share_their_plans() {
         &mut admin,
         "CREATE EXTENSION pg_stat_statements; SELECT rolecall.create_user('carol', password => 'x', id => 'u3')",
     );
-    let carol = token(&mut admin, "carol", "x");
+    let carol = first_token(&mut admin, "carol", "x", "seven dwarfs, 1 giant");
     let mut app = story.connect();
     let owner = app.prepare("SELECT min(owner_id) FROM notes").unwrap();
     let mut plans_for = |tokens: &[(&str, &str)]| {

@@ -158,7 +158,7 @@ fn parallel_workers_act_as_the_same_user() {
 fn an_expired_login_is_refused_at_the_next_statement() {
     let story = Notes::new();
     let mut app = story.connect();
-    let short: String = one(&mut app, "SELECT rolecall.login('alice', 'wonderland', '2 seconds')");
+    let short: String = one(&mut app, "SELECT rolecall.login('alice', 'wonderland 1865', '2 seconds')");
     authenticate(&mut app, &short, true);
     let count = app.prepare("SELECT count(*) FROM notes").unwrap();
     let roles_only = app.prepare("SELECT 1 WHERE rolecall.has_role('editor')").unwrap();
@@ -196,7 +196,7 @@ fn a_deleted_user_is_refused_at_the_next_statement() {
 fn a_wrong_name_and_a_wrong_password_are_told_apart_by_nothing() {
     let story = Notes::new();
     let mut app = story.connect();
-    let wrong_name = sqlstate(app.query("SELECT rolecall.login('nobody', 'wonderland')", &[]));
+    let wrong_name = sqlstate(app.query("SELECT rolecall.login('nobody', 'wonderland 1865')", &[]));
     let wrong_password = sqlstate(app.query("SELECT rolecall.login('alice', 'underland')", &[]));
     run(&mut story.database.admin(), "SELECT rolecall.create_user('robot', kind => 'robot')");
     let no_password = sqlstate(app.query("SELECT rolecall.login('robot', '')", &[]));
@@ -304,13 +304,13 @@ fn bad_arguments_get_one_clear_error() {
             "42710",
             "user linked to database role \"postgres\" exists already",
         ),
-        ("SELECT rolecall.login('alice', 'wonderland', '0')", "22023", "at least a second"),
-        ("SELECT rolecall.login('alice', 'wonderland', '-1 day')", "22023", "at least a second"),
-        ("SELECT rolecall.login('alice', 'wonderland', '400 days')", "22023", "at most a year"),
+        ("SELECT rolecall.login('alice', 'wonderland 1865', '0')", "22023", "at least a second"),
+        ("SELECT rolecall.login('alice', 'wonderland 1865', '-1 day')", "22023", "at least a second"),
+        ("SELECT rolecall.login('alice', 'wonderland 1865', '400 days')", "22023", "at most a year"),
         ("SELECT rolecall.login('alice', NULL)", "22023", "password must not be NULL"),
         ("SELECT rolecall.authenticate(NULL)", "28000", "NULL"),
         ("SELECT rolecall.authenticate('')", "28000", "no JWT"),
-        ("SELECT rolecall.authenticate(repeat('x', 10000))", "28000", "too long"),
+        ("SELECT rolecall.authenticate(repeat('x', 20000))", "28000", "too long"),
     ] {
         let (got, text) = sqlstate(admin.batch_execute(statement));
         assert_eq!(got, state, "{statement}: {text}");

@@ -42,6 +42,18 @@ pub fn token(client: &mut Client, username: &str, password: &str) -> String {
     client.query_one("SELECT rolecall.login($1, $2)", &[&username, &password]).expect("the password is right").get(0)
 }
 
+/// The token that a temporary password gives, once it was changed to `chosen`.
+pub fn first_token(client: &mut Client, username: &str, temporary: &str, chosen: &str) -> String {
+    let token = token(client, username, temporary);
+    let mut transaction = client.transaction().expect("a transaction");
+    transaction.execute("SELECT rolecall.authenticate($1)", &[&token]).expect("good to change the password with");
+    transaction
+        .execute("SELECT rolecall.change_password($1, $2)", &[&temporary, &chosen])
+        .unwrap_or_else(|e| panic!("{username} chooses {chosen:?}: {e:?}"));
+    transaction.commit().expect("the change");
+    token
+}
+
 /// A database with a table of notes whose owners are alice (`u1`), an editor, and bob (`u2`).
 pub struct Notes<'a> {
     pub database: Database<'a>,
@@ -67,8 +79,8 @@ impl<'a> Notes<'a> {
             &mut admin,
             &format!(
                 r#"SELECT rolecall.create_role('editor');
-                SELECT rolecall.create_user('alice', 'alice@example.org', 'wonderland', '{{editor}}', id => 'u1');
-                SELECT rolecall.create_user('bob', 'bob@example.org', 'can we fix it', id => 'u2');
+                SELECT rolecall.create_user('alice', 'alice@example.org', 'welcome', '{{editor}}', id => 'u1');
+                SELECT rolecall.create_user('bob', 'bob@example.org', 'welcome', id => 'u2');
                 CREATE TABLE notes (id int PRIMARY KEY, owner_id text NOT NULL, public boolean, body text);
                 INSERT INTO notes SELECT n, 'u' || n % 100, n % 500 = 0, 'note ' || n FROM generate_series(1, 10000) n;
                 CREATE INDEX ON notes (owner_id);
@@ -79,8 +91,8 @@ impl<'a> Notes<'a> {
                 SELECT rolecall.allow('users', 'notes', 'all', '{{"owner_id": {{"equals": "__loggedInUserId"}}}}');"#
             ),
         );
-        let alice = token(&mut admin, "alice", "wonderland");
-        let bob = token(&mut admin, "bob", "can we fix it");
+        let alice = first_token(&mut admin, "alice", "welcome", "wonderland 1865");
+        let bob = first_token(&mut admin, "bob", "welcome", "can we fix it");
         Self { database, app, alice, bob }
     }
 
