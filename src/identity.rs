@@ -47,7 +47,8 @@ fn assume(claims: Option<pgrx::JsonB>) -> Reported<Option<String>> {
         change(None, Scope::Transaction)?;
         return Ok(None);
     }
-    let claims: Claims = serde_json::from_value(claims).map_err(|_| Error::InvalidToken("its claims are incomplete"))?;
+    let claims: Claims =
+        serde_json::from_value(claims).map_err(|_| Error::InvalidToken("its claims are incomplete"))?;
     let now = session::unix_time();
     // Whom they are for is the gateway's to say.
     let audience = claims.aud.first().cloned().unwrap_or_default();
@@ -57,7 +58,8 @@ fn assume(claims: Option<pgrx::JsonB>) -> Reported<Option<String>> {
     })?;
     let identity = Identity {
         subject: owner::act(|| issuers::user_of(claims.iss.as_deref().unwrap_or_default(), &claims))?,
-        proof: Proof::Gateway { issued_at: claims.iat.unwrap_or(0) },
+        // The gateway vouches for them now; only where they say that they are older can they have been revoked.
+        proof: Proof::Gateway { issued_at: claims.iat },
         expires_at: claims.exp.unwrap_or(i64::MAX),
     };
     Ok(take_on(&identity, None)?)

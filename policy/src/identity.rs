@@ -38,8 +38,8 @@ pub enum Proof {
     },
     /// Claims that a gateway has verified.
     Gateway {
-        /// When they were issued, in seconds since the epoch.
-        issued_at: i64,
+        /// When they were issued, in seconds since the epoch, where they say so.
+        issued_at: Option<i64>,
     },
     /// An API token.
     ApiToken,
@@ -80,7 +80,7 @@ mod tests {
         for proof in [
             Proof::Login { token: "t".into(), key: "k".into(), generation: i64::MAX },
             Proof::Issuer { issuer: "https://\"i\"".into(), key: String::new(), issued_at: 5 },
-            Proof::Gateway { issued_at: 0 },
+            Proof::Gateway { issued_at: Some(0) },
             Proof::ApiToken,
             Proof::Become { administrator: None, name: "postgres".into() },
         ] {
@@ -95,7 +95,7 @@ mod tests {
     fn an_api_token_is_no_user() {
         let identity = |proof| Identity { subject: "x".into(), proof, expires_at: 0 };
         assert_eq!(identity(Proof::ApiToken).user(), None);
-        assert_eq!(identity(Proof::Gateway { issued_at: 0 }).user(), Some("x"));
+        assert_eq!(identity(Proof::Gateway { issued_at: None }).user(), Some("x"));
     }
 
     #[test]

@@ -94,7 +94,8 @@ fn proof_refusal(proof: &Proof, entry: &Entry) -> Result<Option<Refusal>, Error>
     Ok(match proof {
         Proof::Login { token, key, generation } => {
             let kept = entry.kept_token.as_ref() == Some(token);
-            if (*generation != entry.generation && !kept) || !has_key(c"signing_keys", c"signing_keys_pkey", key, None)? {
+            if (*generation != entry.generation && !kept) || !has_key(c"signing_keys", c"signing_keys_pkey", key, None)?
+            {
                 Some(Refusal::Revoked)
             } else {
                 entry.temporary_password.then_some(Refusal::TemporaryPassword)
@@ -104,7 +105,7 @@ fn proof_refusal(proof: &Proof, entry: &Entry) -> Result<Option<Refusal>, Error>
             let known = has_key(c"verification_keys", c"verification_keys_pkey", issuer, Some(key))?;
             (is_older(*issued_at) || !known).then_some(Refusal::Revoked)
         }
-        Proof::Gateway { issued_at } => is_older(*issued_at).then_some(Refusal::Revoked),
+        Proof::Gateway { issued_at } => issued_at.is_some_and(is_older).then_some(Refusal::Revoked),
         Proof::Become { administrator: Some(id), .. } => (!is_administrator(id)?).then_some(Refusal::NoAdministrator),
         Proof::Become { administrator: None, .. } | Proof::ApiToken => None,
     })
