@@ -6,6 +6,7 @@
 //! ratios to the limit.
 
 mod cases;
+mod identity;
 
 use comfy_table::{CellAlignment, Table, presets};
 use postgres::Client;
@@ -36,32 +37,47 @@ fn main() {
     }
     for mut case in cases::all(&mut admin) {
         (case.prepare)(&mut app);
-        let times = measure(&mut app, &mut case);
+        let times = measure(3, |contender| (case.run)(&mut app, contender));
         let ratio = |time: f64| format!("{} ({:.2} x)", milliseconds(time), time / times[0]);
         results.add_row([case.name.to_owned(), milliseconds(times[0]), ratio(times[1]), ratio(times[2])]);
     }
     println!("{results}");
+    println!("{}", who_acts(&mut admin, &mut app));
     println!("Medians of {ROUNDS} rounds that take turns, on {}.", version(&mut app));
 }
 
+/// Saying who acts, and checking it.
+fn who_acts(admin: &mut Client, app: &mut Client) -> Table {
+    let mut contenders = identity::contenders(admin, app);
+    app.batch_execute("RESET ALL").expect("reset");
+    let times = measure(contenders.len(), |contender| contenders[contender].run(app));
+    let mut table = Table::new();
+    table.load_preset(presets::ASCII_MARKDOWN).set_header(["one round trip", "time", "ratio"]);
+    for (contender, time) in contenders.iter().zip(&times) {
+        table.add_row([contender.name.to_owned(), milliseconds(*time), format!("{:.2} x", time / times[0])]);
+    }
+    table
+}
+
 /// The median seconds of each contender.
-fn measure(app: &mut Client, case: &mut cases::Case) -> [f64; 3] {
-    let mut times = [const { Vec::new() }; 3];
+fn measure(contenders: usize, mut run: impl FnMut(usize)) -> Vec<f64> {
+    let mut times = vec![Vec::new(); contenders];
     for _ in 0..ROUNDS {
         for (contender, times) in times.iter_mut().enumerate() {
             let start = Instant::now();
             let mut runs = 0_u32;
             while runs == 0 || start.elapsed() < SLICE {
-                (case.run)(app, contender);
+                run(contender);
                 runs += 1;
             }
             times.push(start.elapsed().as_secs_f64() / f64::from(runs));
         }
     }
-    times.map(|mut times| {
+    let median = |mut times: Vec<f64>| {
         times.sort_by(f64::total_cmp);
         times[ROUNDS / 2]
-    })
+    };
+    times.into_iter().map(median).collect()
 }
 
 fn milliseconds(seconds: f64) -> String {

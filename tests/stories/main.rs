@@ -14,4 +14,5 @@ mod provisioner_specs;
 mod provisioner_world;
 mod readme;
 mod roles;
+mod secrets;
 mod support;
