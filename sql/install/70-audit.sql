@@ -41,8 +41,8 @@ DECLARE
     after  jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
     secret text;
 BEGIN
-    -- pg_restore loads what was recorded when it was first written.
-    IF current_query() ILIKE 'COPY rolecall.%' THEN
+    -- A restore loads what was recorded when it was first written: pg_dump's own statement, alone.
+    IF current_query() ~ '^COPY rolecall\.[a-z_]+ \([^;]*\) FROM stdin;\s*$' THEN
         RETURN NULL;
     END IF;
     IF TG_OP = 'UPDATE' THEN

@@ -23,6 +23,8 @@ fn a_restored_dump_gives_the_same_answers() {
     let mut app = restored.connect(&story.app);
     assert_eq!(notes(&mut app), 0);
     let mut admin = restored.admin();
+    let entries = "SELECT id::text || action || object FROM rolecall.audit_entries ORDER BY id";
+    assert_eq!(column(&mut admin, entries), column(&mut story.database.admin(), entries), "recorded once, not again");
     for (username, password, seen) in [("alice", "wonderland 1865", ALL), ("bob", "can we fix it", BOBS)] {
         authenticate(&mut app, &token(&mut admin, username, password), true);
         assert_eq!(notes(&mut app), seen);
