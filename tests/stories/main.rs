@@ -7,6 +7,7 @@ mod folding;
 mod forgery;
 mod identity;
 mod permissions;
+mod pooler;
 mod provisioner;
 mod provisioner_cases;
 mod provisioner_drift;
