@@ -15,4 +15,5 @@ mod provisioner_specs;
 mod provisioner_world;
 mod readme;
 mod roles;
+mod standby;
 mod support;
