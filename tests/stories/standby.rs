@@ -100,3 +100,15 @@ fn a_user_created_on_the_primary_is_known_on_a_standby() {
         assert_eq!(column(&mut app, "SELECT DISTINCT owner_id FROM notes"), ["u3"]);
     });
 }
+
+#[test]
+fn whoami_works_on_a_standby() {
+    replicated(|pair| {
+        let mut app = pair.connect();
+        authenticate(&mut app, &pair.story.bob, true);
+        let who: String = one(&mut app, "SELECT rolecall.whoami()::text");
+        let who: serde_json::Value = serde_json::from_str(&who).unwrap();
+        assert_eq!((&who["user_id"], &who["username"], &who["via"]), (&"u2".into(), &"bob".into(), &"jwt".into()));
+        assert_eq!(who["roles"], serde_json::json!(["guest", "users"]));
+    });
+}
