@@ -5,7 +5,7 @@
 //! have their own. It has slots for names and addresses by their hash; who shares a slot shares its pace.
 
 use crate::error::Error;
-use pgrx::prelude::*;
+use crate::query;
 use policy::throttle::{ADDRESS, Attempts, Limit, NAME};
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
@@ -31,7 +31,7 @@ impl Attempt {
     /// # Errors
     /// [`Error::TooManyAttempts`] when too many are waiting already.
     pub fn begin(name: &str) -> Result<Self, Error> {
-        let address = Spi::get_one::<String>("SELECT pg_catalog.host(pg_catalog.inet_client_addr())")?;
+        let address = query::one::<String>("SELECT pg_catalog.host(pg_catalog.inet_client_addr())", &[])?;
         let attempt = Self {
             started: Instant::now(),
             name: Slot { number: slot("name", name), limit: NAME },
@@ -109,7 +109,8 @@ fn now() -> i64 {
 /// Sleeps so that the statement can be cancelled.
 fn wait_for(milliseconds: i64) -> Result<(), Error> {
     if milliseconds > 0 {
-        Spi::run_with_args("SELECT pg_catalog.pg_sleep($1)", &[(milliseconds as f64 / 1000.0).into()])?;
+        let seconds = milliseconds as f64 / 1000.0;
+        query::one::<i32>("SELECT 1 FROM pg_catalog.pg_sleep($1)", &[seconds.into()])?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::backend::jsonb;
 use crate::error::{Error, Reported, required};
+use crate::query;
 use pgrx::prelude::*;
 use policy::filter::{Column, Filter, Table, Type};
 
@@ -53,13 +54,11 @@ pub fn describe(target: pg_sys::Oid) -> Result<Table, Error> {
 
 /// The table's name in SQL, with its schema, quoted where that is needed.
 pub fn name_of(target: pg_sys::Oid) -> Result<String, Error> {
-    let name = Spi::connect(|client| {
-        let query = "
-            SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
-              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.oid = $1";
-        let rows = client.select(query, Some(1), &[target.into()])?;
-        if rows.is_empty() { Ok(None) } else { rows.first().get_one::<String>() }
-    })?;
+    let name = query::one(
+        "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
+           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE c.oid = $1",
+        &[target.into()],
+    )?;
     name.ok_or_else(|| Error::Missing { kind: "table with oid", name: target.to_u32().to_string() })
 }

@@ -5,7 +5,7 @@ use crate::api_tokens;
 use crate::backend::setting::{self, Scope};
 use crate::backend::{caller, executor, owner, session, statement};
 use crate::error::{Error, Refusal, Reported, required};
-use crate::{issuers, tokens, users};
+use crate::{issuers, query, tokens, users};
 use pgrx::prelude::*;
 use policy::claims::{Claims, Refusal as ClaimRefusal};
 use policy::identity::{Identity, Proof};
@@ -36,8 +36,7 @@ fn assume(claims: Option<pgrx::JsonB>) -> Reported<Option<String>> {
     let claims = match claims {
         Some(claims) => claims.0,
         None => {
-            let text = Spi::get_one::<String>("SELECT pg_catalog.current_setting('request.jwt.claims', true)")
-                .map_err(Error::from)?;
+            let text = query::one::<String>("SELECT pg_catalog.current_setting('request.jwt.claims', true)", &[])?;
             let text = text.filter(|text| !text.is_empty()).ok_or(Refusal::LoginRequired).map_err(Error::from)?;
             serde_json::from_str(&text).map_err(|_| Error::InvalidToken("request.jwt.claims is no JSON"))?
         }
@@ -186,7 +185,7 @@ fn change(identity: Option<&Identity>, scope: Scope) -> Result<(), Error> {
 
 /// Seconds since the epoch as PostgreSQL writes a timestamp in JSON.
 fn timestamp(seconds: i64) -> Result<String, Error> {
-    let text = Spi::get_one_with_args::<String>(
+    let text = query::one::<String>(
         "SELECT pg_catalog.to_json(pg_catalog.to_timestamp($1)) OPERATOR(pg_catalog.#>>) '{}'",
         &[(seconds as f64).into()],
     )?;

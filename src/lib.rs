@@ -19,6 +19,7 @@ mod password;
 mod passwords;
 mod permissions;
 mod policies;
+mod query;
 mod registration;
 mod roles;
 mod signing;

@@ -3,7 +3,7 @@
 use crate::administrators::require_administrator;
 use crate::backend::jsonb;
 use crate::error::{Error, Reported, required};
-use crate::{filters, policies, roles};
+use crate::{filters, policies, query, roles};
 use pgrx::prelude::*;
 
 /// The actions a permission can be about, each with a policy of its own.
@@ -107,7 +107,7 @@ fn lock(target: pg_sys::Oid) -> Result<(), Error> {
 
 fn must_be_protectable(target: pg_sys::Oid) -> Result<(), Error> {
     let table = filters::name_of(target)?;
-    let problem = Spi::get_one_with_args::<String>(
+    let problem = query::one::<String>(
         "SELECT CASE WHEN c.relkind NOT IN ('r', 'p') THEN 'kind'
                      WHEN c.relpersistence = 't' THEN 'temporary'
                      WHEN n.nspname IN ('pg_catalog', 'pg_toast', 'information_schema', 'rolecall') THEN 'system'

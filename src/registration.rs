@@ -5,7 +5,7 @@ use crate::api_tokens::Secret;
 use crate::backend::{account, statement};
 use crate::error::{Error, Reported, required};
 use crate::users::{self, New, bad};
-use crate::{password, passwords, roles};
+use crate::{password, passwords, query, roles};
 use pgrx::prelude::*;
 use policy::registration::{Mode, is_address};
 use serde_json::json;
@@ -168,8 +168,8 @@ fn make_first_roles() -> Result<(), Error> {
 
 /// An address that somebody has may not be claimed by somebody else: filters compare it.
 fn has_email(email: &str) -> Result<bool, Error> {
-    let query = "SELECT EXISTS (SELECT FROM rolecall.users WHERE lower(email) = lower($1))";
-    Ok(Spi::get_one_with_args::<bool>(query, &[email.into()])?.unwrap_or(true))
+    let exists = "SELECT EXISTS (SELECT FROM rolecall.users WHERE lower(email) = lower($1))";
+    Ok(query::one::<bool>(exists, &[email.into()])?.unwrap_or(true))
 }
 
 /// What administrators have said about registration.

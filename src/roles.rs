@@ -3,6 +3,7 @@
 use crate::administrators::{keep_one, require_administrator};
 use crate::backend::{account, session};
 use crate::error::{Error, Reported, required};
+use crate::query;
 use pgrx::prelude::*;
 use std::collections::BTreeSet;
 use std::ffi::CStr;
@@ -75,17 +76,13 @@ pub fn grant(role: &str, member: &str) -> Result<(), Error> {
 /// The database role of that name.
 pub fn database_role(name: &CStr) -> Result<pg_sys::Oid, Error> {
     let name = name.to_string_lossy();
-    let oid = Spi::connect(|client| {
-        let rows = client.select("SELECT oid FROM pg_roles WHERE rolname = $1", Some(1), &[name.as_ref().into()])?;
-        if rows.is_empty() { Ok(None) } else { rows.first().get_one::<pg_sys::Oid>() }
-    })?;
+    let oid = query::one("SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1", &[name.as_ref().into()])?;
     oid.ok_or_else(|| Error::Missing { kind: "database role", name: name.into_owned() })
 }
 
 /// Raises an error unless the role exists.
 pub fn must_exist(role: &str) -> Result<(), Error> {
-    let found =
-        Spi::get_one_with_args::<bool>("SELECT EXISTS (SELECT FROM rolecall.roles WHERE name = $1)", &[role.into()])?;
+    let found = query::one::<bool>("SELECT EXISTS (SELECT FROM rolecall.roles WHERE name = $1)", &[role.into()])?;
     if found == Some(true) { Ok(()) } else { Err(Error::Missing { kind: "role", name: role.into() }) }
 }
 

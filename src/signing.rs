@@ -3,6 +3,7 @@
 use crate::administrators::require_administrator;
 use crate::backend::statement;
 use crate::error::{Error, Reported, required};
+use crate::query;
 use crate::tokens::{AUDIENCE, algorithm};
 use crate::users::bad;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
@@ -94,10 +95,10 @@ fn drop_key(kid: Option<&str>, issuer: Option<&str>) -> Reported<()> {
 /// The public keys that verify our tokens.
 #[pg_extern(sql = false)]
 fn jwks() -> Reported<pgrx::JsonB> {
-    let keys = Spi::get_one::<pgrx::JsonB>(
+    let keys = query::one::<pgrx::JsonB>(
         "SELECT pg_catalog.jsonb_agg(jwk ORDER BY created_at DESC) FROM rolecall.signing_keys WHERE algorithm <> 'HS256'",
-    )
-    .map_err(Error::from)?;
+        &[],
+    )?;
     Ok(pgrx::JsonB(json!({"keys": keys.map_or(json!([]), |keys| keys.0)})))
 }
 

@@ -3,7 +3,7 @@
 use crate::administrators::{keep_one, require_administrator, require_owner};
 use crate::backend::{account, session, statement};
 use crate::error::{Error, Reported, required};
-use crate::{password, passwords, roles};
+use crate::{password, passwords, query, roles};
 use pgrx::prelude::*;
 use std::ffi::CStr;
 
@@ -203,11 +203,7 @@ impl New<'_> {
 
 /// The id of the user called `username`.
 pub fn id_of(username: &str) -> Result<String, Error> {
-    let id = Spi::connect(|client| {
-        let query = "SELECT id FROM rolecall.users WHERE username = $1";
-        let rows = client.select(query, Some(1), &[username.into()])?;
-        if rows.is_empty() { Ok(None) } else { rows.first().get_one::<String>() }
-    })?;
+    let id = query::one("SELECT id FROM rolecall.users WHERE username = $1", &[username.into()])?;
     id.ok_or_else(|| Error::Missing { kind: "user", name: username.into() })
 }
 
@@ -218,7 +214,7 @@ pub fn list(names: Option<Vec<Option<String>>>) -> Result<Vec<String>, Error> {
 
 /// What keeps a user from being created.
 fn conflict(username: &str, id: &str, database_role: Option<&CStr>) -> Result<Error, Error> {
-    let exists = |query, name: &str| Spi::get_one_with_args::<bool>(query, &[name.into()]);
+    let exists = |query, name: &str| query::one::<bool>(query, &[name.into()]);
     Ok(if exists("SELECT EXISTS (SELECT FROM rolecall.users WHERE username = $1)", username)? == Some(true) {
         Error::Exists { kind: "user", name: username.into() }
     } else if exists("SELECT EXISTS (SELECT FROM rolecall.users WHERE id = $1)", id)? == Some(true) {

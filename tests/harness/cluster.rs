@@ -1,38 +1,24 @@
 //! One server with its data directory.
 
+use crate::scratch::Scratch;
 use crate::{Account, Database};
 use postgres::{Client, Config, NoTls};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 const SUPERUSER: &str = "postgres";
-const PORT: u16 = 5432;
+pub(crate) const PORT: u16 = 5432;
 
 /// A running server that is stopped and removed when this is dropped, or when this process ends, however it ends.
 pub struct Cluster {
     /// Sockets, data and log.
-    directory: PathBuf,
+    scratch: Scratch,
     bin: PathBuf,
-    server: Child,
-    keeper: Child,
 }
-
-/// Ends the server of directory `$0` and removes that when its standard input ends: that of a process that was killed
-/// ends too.
-const KEEPER: &str = r#"
-trap "" INT TERM HUP
-cat
-lock=$0/data/postmaster.pid
-if [ -e "$lock" ]; then
-    kill -QUIT "$(head -n 1 "$lock")"
-    for _ in $(seq 100); do [ -e "$lock" ] || break; sleep 0.05; done
-fi
-rm -rf "$0"
-"#;
 
 static CREATED: AtomicU32 = AtomicU32::new(0);
 
@@ -45,22 +31,27 @@ impl Cluster {
 
     /// Starts a server of its own with further settings (`name=value`).
     pub fn start(settings: &[&str]) -> Self {
+        let initdb = ["-A", "trust", "-U", SUPERUSER, "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"];
+        Self::create("initdb", &initdb, settings)
+    }
+
+    /// Starts a hot standby of this server.
+    pub fn standby(&self, settings: &[&str]) -> Self {
+        let directory = self.socket().to_str().expect("paths are UTF-8");
+        let port = PORT.to_string();
+        let copy = ["-R", "-X", "stream", "-c", "fast", "--no-sync", "-h", directory, "-p", &port, "-U", SUPERUSER];
+        Self::create("pg_basebackup", &copy, settings)
+    }
+
+    /// Starts a server in the data directory that `program` creates.
+    fn create(program: &str, arguments: &[&str], settings: &[&str]) -> Self {
         let account = Account::current();
         let bin = PathBuf::from(pg_config("--bindir"));
-        let directory =
-            tempfile::Builder::new().prefix("rolecall-").tempdir_in(scratch()).expect("a scratch directory").keep();
-        let keeper = keeper(&directory);
-        account.give(&directory);
-        let data = directory.join("data");
-        succeed(
-            account
-                .command(bin.join("initdb"))
-                .args(["-A", "trust", "-U", SUPERUSER, "--no-sync", "-E", "UTF8", "--locale=C.UTF-8", "-D"])
-                .arg(&data),
-        );
-        let log = std::fs::File::create(directory.join("log")).expect("the server's log");
+        let mut scratch = Scratch::new(account, "data/postmaster.pid", "QUIT");
+        let data = scratch.path().join("data");
+        succeed(account.command(bin.join(program)).args(arguments).arg("-D").arg(&data));
         let mut command = account.command(bin.join("postgres"));
-        command.arg("-D").arg(&data).arg("-k").arg(&directory);
+        command.arg("-D").arg(&data).arg("-k").arg(scratch.path());
         for setting in [
             "listen_addresses=",
             "fsync=off",
@@ -73,9 +64,8 @@ impl Cluster {
         {
             command.arg("-c").arg(setting);
         }
-        command.stdout(log.try_clone().expect("a second handle of the log")).stderr(log);
-        let server = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-        let mut cluster = Self { directory, bin, server, keeper };
+        scratch.serve(&mut command);
+        let mut cluster = Self { scratch, bin };
         cluster.await_ready();
         cluster
     }
@@ -109,12 +99,12 @@ impl Cluster {
 
     /// The directory of the server's socket: what `PGHOST` wants.
     pub fn socket(&self) -> &Path {
-        &self.directory
+        self.scratch.path()
     }
 
     /// What the server has written to its log so far.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+        self.scratch.log()
     }
 
     /// A client program of this PostgreSQL (`psql`, `pg_dump`, …) with the connection in its environment.
@@ -134,28 +124,27 @@ impl Cluster {
         command
     }
 
+    /// Waits until this standby has replayed all that `primary` has committed.
+    pub fn await_replay(&self, primary: &Self) {
+        let connect = |cluster: &Self| cluster.try_connect(SUPERUSER, SUPERUSER).expect("the superuser connects");
+        let (mut primary, mut standby) = (connect(primary), connect(self));
+        let row = primary.query_one("SELECT pg_current_wal_lsn()::text", &[]).expect("the primary's position");
+        let replayed = format!("SELECT pg_last_wal_replay_lsn() >= '{}'", row.get::<_, String>(0));
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !standby.query_one(&replayed, &[]).expect("the standby's position").get::<_, bool>(0) {
+            assert!(Instant::now() < deadline, "the standby does not keep up:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn await_ready(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.try_connect(SUPERUSER, SUPERUSER).is_err() {
-            let ended = self.server.try_wait().is_ok_and(|status| status.is_some());
-            assert!(!ended && Instant::now() < deadline, "the server did not start:\n{}", self.log());
+            let usable = !self.scratch.ended() && Instant::now() < deadline;
+            assert!(usable, "the server did not start:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        let _ = self.server.wait();
-        let _ = self.keeper.wait();
-    }
-}
-
-fn keeper(directory: &Path) -> Child {
-    let mut command = Command::new("sh");
-    command.arg("-c").arg(KEEPER).arg(directory).stdin(Stdio::piped()).stdout(Stdio::null());
-    command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"))
 }
 
 /// `pg_config` of the server under test: `PG_CONFIG`, which the Makefile sets to its private copy.
@@ -163,11 +152,6 @@ fn pg_config(option: &str) -> String {
     let program = std::env::var("PG_CONFIG").expect("PG_CONFIG names the server to test with: run `make test`");
     let output = Command::new(&program).arg(option).output().unwrap_or_else(|e| panic!("{program}: {e}"));
     String::from_utf8(output.stdout).expect("paths are UTF-8").trim().to_owned()
-}
-
-/// Where data directories go: `ROLECALL_SCRATCH`, which the Makefile chooses so that the server's account reaches it.
-fn scratch() -> PathBuf {
-    std::env::var_os("ROLECALL_SCRATCH").map_or_else(std::env::temp_dir, PathBuf::from)
 }
 
 fn succeed(command: &mut Command) {

@@ -7,10 +7,13 @@
 mod account;
 mod cluster;
 mod database;
+mod pooler;
+mod scratch;
 
 pub use account::Account;
 pub use cluster::Cluster;
 pub use database::{Database, sqlstate};
+pub use pooler::Pooler;
 
 use std::path::PathBuf;
 

@@ -96,6 +96,16 @@ impl<'a> Notes<'a> {
         Self { database, app, alice, bob }
     }
 
+    /// One more ordinary user, who owns as many notes as bob when `id` is one of `u3` to `u99`; the token.
+    pub fn user(&self, id: &str) -> String {
+        let mut admin = self.database.admin();
+        let (name, password) = (format!("user {id}"), format!("password of {id}"));
+        admin
+            .execute("SELECT rolecall.create_user($1, password => $2, id => $3)", &[&name, &password, &id])
+            .expect("a new user");
+        token(&mut admin, &name, &password)
+    }
+
     /// A connection of the application.
     pub fn connect(&self) -> Client {
         self.database.connect(&self.app)
