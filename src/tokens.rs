@@ -2,7 +2,7 @@
 
 use crate::backend::keys::{self, Key};
 use crate::backend::owner;
-use crate::backend::session::unix_time;
+use crate::backend::session::{self, unix_time};
 use crate::error::{Error, Refusal};
 use crate::{issuers, signing};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm};
@@ -10,6 +10,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, errors::ErrorKind
 use policy::claims::{Claims, Issued, Refusal as ClaimRefusal};
 use policy::identity::{Identity, Proof};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 /// A longer token is refused unread. Ours have some 300 bytes, those of large login services a few thousand.
 const MAX_LENGTH: usize = 16_384;
@@ -33,11 +36,40 @@ pub fn issue(user: &str, generation: i64, lifetime: i64) -> Result<String, Error
     jsonwebtoken::encode(&header, &claims, &key.secret).map_err(|e| Error::Signing(e.to_string()))
 }
 
+thread_local! {
+    /// Identities of tokens whose signatures were verified, by the tokens' hashes, and how many changes had been seen by
+    /// then: a key or a user that changes makes all be verified again. Expiry and revocation are the session's to check,
+    /// each time.
+    static VERIFIED: RefCell<(u64, HashMap<[u8; 32], Identity>)> = RefCell::default();
+}
+/// How many identities of tokens are kept.
+const KEPT: usize = 256;
+
 /// The identity that a token proves. Nothing of the token shows in an error.
 pub fn verify(token: &str) -> Result<Identity, Error> {
     if token.len() > MAX_LENGTH {
         return Err(Error::InvalidToken("it is too long"));
     }
+    let hash: [u8; 32] = Sha256::digest(token).into();
+    let changes = session::changes();
+    let known = VERIFIED.with_borrow(|(then, known)| known.get(&hash).filter(|_| *then == changes).cloned());
+    if let Some(identity) = known {
+        return Ok(identity);
+    }
+    let identity = verify_anew(token)?;
+    if session::changes() == changes {
+        VERIFIED.with_borrow_mut(|(then, known)| {
+            if *then != changes || known.len() >= KEPT {
+                known.clear();
+            }
+            *then = changes;
+            known.insert(hash, identity.clone());
+        });
+    }
+    Ok(identity)
+}
+
+fn verify_anew(token: &str) -> Result<Identity, Error> {
     let header = jsonwebtoken::decode_header(token).map_err(|_| Error::InvalidToken("it is no JWT"))?;
     if header.crit.is_some() {
         return Err(Error::InvalidToken("it demands an extension"));

@@ -1,6 +1,7 @@
 //! Verification keys, which callers use without a privilege on them.
 
-use super::catalog::{Key as Search, Table};
+use super::catalog::Key as Search;
+use super::session::watched;
 use crate::error::Error;
 use jsonwebtoken::jwk::Jwk;
 
@@ -16,7 +17,7 @@ pub struct Key {
 /// The key of our own tokens named `kid`.
 pub fn own(kid: &str) -> Result<Option<Key>, Error> {
     let mut found = None;
-    Table::open(c"signing_keys")?.scan(c"signing_keys_pkey", Some(Search::Text(kid)), |row| {
+    watched(c"signing_keys")?.scan(c"signing_keys_pkey", Some(Search::Text(kid)), |row| {
         let jwk = row.get::<pgrx::JsonB>(c"jwk").and_then(|jwk| serde_json::from_value(jwk.0).ok());
         found = jwk.map(|jwk| Key { kid: kid.to_owned(), jwk, audience: crate::tokens::AUDIENCE.to_owned() });
     })?;
@@ -25,8 +26,10 @@ pub fn own(kid: &str) -> Result<Option<Key>, Error> {
 
 /// The keys of an issuer that a token may have been signed with: the one it names, or all where it names none.
 pub fn of_issuer(issuer: &str, kid: Option<&str>) -> Result<Vec<Key>, Error> {
+    // Who the issuer's subjects are is read from there.
+    watched(c"users")?;
     let mut found = Vec::new();
-    Table::open(c"verification_keys")?.scan(c"verification_keys_pkey", Some(Search::Text(issuer)), |row| {
+    watched(c"verification_keys")?.scan(c"verification_keys_pkey", Some(Search::Text(issuer)), |row| {
         let (Some(id), Some(audience)) = (row.get::<String>(c"kid"), row.get(c"audience")) else { return };
         if kid.is_some_and(|kid| !id.is_empty() && kid != id) {
             return;

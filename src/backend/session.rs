@@ -139,6 +139,13 @@ pub fn of_temporary_password() -> Result<Rc<Session>, Error> {
     Ok(session)
 }
 
+/// How many changes of the tables that sessions are read from this process has seen so far.
+pub fn changes() -> u64 {
+    // SAFETY: as in `current`.
+    unsafe { pg_sys::AcceptInvalidationMessages() };
+    CHANGES.get()
+}
+
 /// The hash of who acts now: the user or API token and the database role, whatever the token.
 pub(super) fn actor() -> u64 {
     HASHER.hash_one((

@@ -112,3 +112,21 @@ fn whoami_works_on_a_standby() {
         assert_eq!(who["roles"], serde_json::json!(["guest", "users"]));
     });
 }
+
+/// Neither the count of attempts nor the last use of a token is written where nothing can be.
+#[test]
+fn passwords_and_api_tokens_are_good_on_a_standby() {
+    replicated(|pair| {
+        let mut primary = pair.story.database.admin();
+        let api_token: String = one(&mut primary, "SELECT rolecall.create_api_token('reader', '{editor}')");
+        let mut app = pair.connect();
+        authenticate(&mut app, &api_token, true);
+        assert_eq!(notes(&mut app), ALL);
+        let bob = token(&mut app, "bob", "can we fix it");
+        authenticate(&mut app, &bob, true);
+        assert_eq!(notes(&mut app), BOBS);
+        assert_eq!(sqlstate(app.execute("SELECT rolecall.login('bob', 'no')", &[])).0, "28P01");
+        pair.change("SELECT rolecall.revoke_sessions('bob')");
+        assert_eq!(sqlstate(app.query("SELECT FROM notes", &[])).0, "28000");
+    });
+}

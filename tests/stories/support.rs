@@ -99,11 +99,11 @@ impl<'a> Notes<'a> {
     /// One more ordinary user, who owns as many notes as bob when `id` is one of `u3` to `u99`; the token.
     pub fn user(&self, id: &str) -> String {
         let mut admin = self.database.admin();
-        let (name, password) = (format!("user {id}"), format!("password of {id}"));
+        let name = format!("user {id}");
         admin
-            .execute("SELECT rolecall.create_user($1, password => $2, id => $3)", &[&name, &password, &id])
+            .execute("SELECT rolecall.create_user($1, password => 'welcome', id => $2)", &[&name, &id])
             .expect("a new user");
-        token(&mut admin, &name, &password)
+        first_token(&mut admin, &name, "welcome", "many notes, few words")
     }
 
     /// A connection of the application.
