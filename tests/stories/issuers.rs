@@ -183,6 +183,18 @@ fn a_subject_belongs_to_the_issuer_that_brought_it() {
     );
 }
 
+/// A subject of an issuer cannot pass for the user whose name it is.
+#[test]
+fn a_name_that_is_taken_is_not_given_to_a_stranger() {
+    let mut world = World::new();
+    run(&mut world.admin, "SELECT rolecall.set_registration('open')");
+    for sub in ["alice".to_owned(), format!("role:{}", "x".repeat(250))] {
+        let why = world.refusal(&token(json!({"sub": sub})));
+        assert_eq!(why, "the token is not valid: its subject cannot be the name of a new user");
+    }
+    assert_eq!(world.users(), 2);
+}
+
 #[test]
 fn revoking_sessions_ends_older_tokens_of_issuers() {
     let mut world = World::new();
