@@ -303,4 +303,8 @@ fn bad_arguments_get_one_clear_error() {
         assert!(text.contains(message), "{arguments}: {text}");
     }
     assert_eq!(one::<i64>(&mut world.admin, "SELECT count(*) FROM rolecall.api_tokens"), 0);
+    let token = world.create("'{editor}', 'infinity'");
+    authenticate(&mut world.app, &token, true);
+    assert_eq!(notes(&mut world.app), ALL);
+    assert_eq!(one::<Option<String>>(&mut world.app, "SELECT rolecall.whoami() ->> 'expires_at'"), None);
 }
