@@ -165,9 +165,9 @@ fn a_made_up_api_token_is_refused() {
 #[test]
 fn an_api_token_expires() {
     let mut world = World::new();
-    let (token, mut open) = world.open("expires_at => now() + '3 seconds'");
+    let (token, mut open) = world.open("expires_at => now() + '5 seconds'");
     let (_, mut lasting) = world.open("expires_at => now() + '1 day'");
-    std::thread::sleep(std::time::Duration::from_millis(3100));
+    std::thread::sleep(std::time::Duration::from_millis(5100));
     open.is_refused("the login has expired");
     lasting.works();
     let (state, message) = sqlstate(world.app.execute("SELECT rolecall.authenticate($1)", &[&token]));

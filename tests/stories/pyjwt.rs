@@ -20,9 +20,10 @@ fn python(arguments: &[&str]) -> Result<Value, String> {
 fn rolecall_accepts_what_pyjwt_signs() {
     let story = Notes::new();
     let (mut admin, mut app) = (story.database.admin(), story.connect());
+    run(&mut admin, "SELECT rolecall.create_user('service', kind => 'robot', roles => '{editor}', id => 'u3')");
     for alg in ["HS256", "RS256", "ES256", "EdDSA"] {
         let issuer = format!("https://{alg}.example");
-        let made = python(&["make", alg, &issuer, "u1"]).unwrap();
+        let made = python(&["make", alg, &issuer, "u3"]).unwrap();
         let token = made["token"].as_str().unwrap();
         let (state, message) = sqlstate(app.execute("SELECT rolecall.authenticate($1, true)", &[&token]));
         assert_eq!((state.as_str(), message.contains("its key is unknown")), ("28000", true), "{alg}: {message}");
@@ -31,7 +32,7 @@ fn rolecall_accepts_what_pyjwt_signs() {
         assert_eq!(notes(&mut app), ALL, "{alg}");
         run(&mut app, "SELECT rolecall.logout()");
 
-        let others = python(&["make", alg, &issuer, "u1"]).unwrap();
+        let others = python(&["make", alg, &issuer, "u3"]).unwrap();
         let (state, message) =
             sqlstate(app.execute("SELECT rolecall.authenticate($1)", &[&others["token"].as_str().unwrap()]));
         assert_eq!((state.as_str(), message.contains("its signature is wrong")), ("28000", true), "{alg}: {message}");
