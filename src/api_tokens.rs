@@ -105,8 +105,12 @@ fn note_use(id: &str) -> Result<(), Error> {
     )?)
 }
 
+/// Seconds since the epoch; infinity is the same as no end.
 fn seconds(time: TimestampWithTimeZone) -> i64 {
-    i64::from(time).div_euclid(1_000_000).saturating_add(EPOCHS)
+    match i64::from(time) {
+        i64::MAX => i64::MAX,
+        microseconds => microseconds.div_euclid(1_000_000).saturating_add(EPOCHS),
+    }
 }
 
 /// A random text of 256 bits that is shown once and kept as a hash. It needs no slow hash: nobody guesses it.

@@ -35,9 +35,13 @@ pub fn user_of(issuer: &str, claims: &Claims) -> Result<String, Error> {
     };
     let user = New { username: &username, email, id: Some(&claims.sub), issuer: Some(issuer), ..New::default() };
     match user.create(&settings.roles) {
-        // Another session has just seen the same user first; or the name is taken, and then nobody is he.
+        // Another session has just seen the same user first.
         Err(Error::Exists { .. }) if issuer_of(&claims.sub)?.flatten().as_deref() == Some(issuer) => {
             Ok(claims.sub.clone())
+        }
+        // It is taken or too long. Which of both is not for whoever has the token.
+        Err(Error::Exists { .. } | Error::BadArgument { .. }) => {
+            Err(Error::InvalidToken("its subject cannot be the name of a new user"))
         }
         result => result,
     }

@@ -74,7 +74,11 @@ fn verify_anew(token: &str) -> Result<Identity, Error> {
     if header.crit.is_some() {
         return Err(Error::InvalidToken("it demands an extension"));
     }
-    let kid = header.kid.as_deref().filter(|kid| kid.len() <= MAX_NAME);
+    let kid = header.kid.as_deref();
+    // Not the same as none: an issuer's token that names no key may be of any of them.
+    if kid.is_some_and(|kid| kid.len() > MAX_NAME) {
+        return Err(UNKNOWN_KEY);
+    }
     if let Some(issuer) = issuer(token)? {
         let keys = keys::of_issuer(&issuer, kid)?;
         let (key, claims) = first_that_fits(token, &keys)?;
@@ -84,7 +88,7 @@ fn verify_anew(token: &str) -> Result<Identity, Error> {
         return Ok(Identity { subject, proof, expires_at: exp });
     }
     let kid = kid.ok_or(Error::InvalidToken("it names no key"))?;
-    let key = keys::own(kid)?.ok_or(Error::InvalidToken("its key is unknown"))?;
+    let key = keys::own(kid)?.ok_or(UNKNOWN_KEY)?;
     let claims = verify_with(&key, token)?;
     let token = claims.jti.ok_or(INCOMPLETE)?;
     let generation = Issued::generation(&token).ok_or(INCOMPLETE)?;
