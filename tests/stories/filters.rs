@@ -57,8 +57,7 @@ impl Library {
         let mut app = self.database.connect(&self.app);
         if let Some(username) = username {
             let tokens = &mut *self.tokens.borrow_mut();
-            let token =
-                tokens.entry(username.into()).or_insert_with(|| first_token(&mut admin, username, "p", CHOSEN));
+            let token = tokens.entry(username.into()).or_insert_with(|| first_token(&mut admin, username, "p", CHOSEN));
             authenticate(&mut app, token, true);
         }
         column(&mut app, "SELECT id FROM books ORDER BY id")

@@ -115,10 +115,9 @@ fn the_tables_are_closed() {
         "SELECT oid::regclass FROM pg_class WHERE relnamespace = 'rolecall'::regnamespace AND relkind = 'r'",
     );
     assert!(tables.contains(&"rolecall.signing_keys".to_owned()));
-    for statement in [
-        "SELECT last_value FROM rolecall.audit_entries_id_seq",
-        "SELECT nextval('rolecall.audit_entries_id_seq')",
-    ] {
+    for statement in
+        ["SELECT last_value FROM rolecall.audit_entries_id_seq", "SELECT nextval('rolecall.audit_entries_id_seq')"]
+    {
         assert_eq!(sqlstate(app.batch_execute(statement)).0, "42501", "{statement}");
     }
     for table in tables {
