@@ -8,10 +8,7 @@ use serde_json::Value;
 /// The entries after `id` as `action object`, by the actor.
 fn entries(admin: &mut Client, after: i64, actor: &str) -> Vec<String> {
     let rows = admin
-        .query(
-            "SELECT actor, action || ' ' || object FROM rolecall.audit_log WHERE id > $1 ORDER BY id",
-            &[&after],
-        )
+        .query("SELECT actor, action || ' ' || object FROM rolecall.audit_log WHERE id > $1 ORDER BY id", &[&after])
         .unwrap();
     rows.iter()
         .map(|row| {
@@ -27,9 +24,8 @@ fn last(admin: &mut Client) -> i64 {
 
 /// Old and new of the latest entry.
 fn latest(admin: &mut Client) -> (Value, Value) {
-    let row = admin
-        .query_one("SELECT old::text, new::text FROM rolecall.audit_log ORDER BY id DESC LIMIT 1", &[])
-        .unwrap();
+    let row =
+        admin.query_one("SELECT old::text, new::text FROM rolecall.audit_log ORDER BY id DESC LIMIT 1", &[]).unwrap();
     let value = |n| row.get::<_, Option<String>>(n).map_or(Value::Null, |text| serde_json::from_str(&text).unwrap());
     (value(0), value(1))
 }
@@ -80,8 +76,8 @@ fn every_change_is_recorded_without_its_secrets() {
         ("create_role('writer')", &["insert roles"]),
         ("grant_role('reader', 'carol')", &["insert user_roles"]),
         ("grant_role('reader', 'role:writer')", &["insert role_members"]),
-        ("allow('reader', 'documents', 'select', '{\"id\": 1}')", &["insert permissions"]),
-        ("allow('reader', 'documents', 'select', '{\"id\": 2}')", &["update permissions"]),
+        ("allow('reader', 'documents', 'select', '{\"id\": {\"equals\": 1}}')", &["insert permissions"]),
+        ("allow('reader', 'documents', 'select', '{\"id\": {\"equals\": 2}}')", &["update permissions"]),
         ("disallow('reader', 'documents', 'select')", &["delete permissions"]),
         ("revoke_role('reader', 'role:writer')", &["delete role_members"]),
         ("revoke_role('reader', 'carol')", &["delete user_roles"]),
@@ -110,7 +106,9 @@ fn every_change_is_recorded_without_its_secrets() {
         }
         let before = last(&mut superuser);
         let statement = format!("SELECT rolecall.{}::text", statement.replace("{jwk}", &jwk));
-        results.push(admin.query_one(&statement, &[]).unwrap_or_else(|e| panic!("{statement}: {e:?}")).get::<_, String>(0));
+        results.push(
+            admin.query_one(&statement, &[]).unwrap_or_else(|e| panic!("{statement}: {e:?}")).get::<_, String>(0),
+        );
         assert_eq!(entries(&mut superuser, before, "admin"), recorded, "{statement}");
     }
     let (old, new) = latest(&mut superuser);
@@ -118,7 +116,10 @@ fn every_change_is_recorded_without_its_secrets() {
     assert_eq!(old["password_hash"], "(secret)");
     let addresses = "SELECT DISTINCT host(address) FROM rolecall.audit_log WHERE actor = 'admin'";
     assert!(one::<String>(&mut superuser, addresses).starts_with("127."));
-    assert_eq!(column(&mut superuser, "SELECT DISTINCT session_role FROM rolecall.audit_log WHERE actor = 'admin'"), [app]);
+    assert_eq!(
+        column(&mut superuser, "SELECT DISTINCT session_role FROM rolecall.audit_log WHERE actor = 'admin'"),
+        [app]
+    );
 
     // API tokens and invitations are secrets, ids are not.
     let api_token = results.iter().find(|text| text.starts_with("rca_")).unwrap().clone();
@@ -130,10 +131,8 @@ fn every_change_is_recorded_without_its_secrets() {
     // An API token may be an administrator as well.
     run(&mut superuser, "SELECT rolecall.grant_role('admins', 'role:reader')");
     run(&mut admin, "SELECT rolecall.create_role('by a token')");
-    let actor: String = one(
-        &mut superuser,
-        &format!("SELECT actor FROM rolecall.audit_log WHERE id > {before} AND object = 'roles'"),
-    );
+    let actor: String =
+        one(&mut superuser, &format!("SELECT actor FROM rolecall.audit_log WHERE id > {before} AND object = 'roles'"));
     assert!(actor.starts_with("api_token:"), "{actor}");
     let id = actor.split_once(':').unwrap().1;
     run(&mut superuser, &format!("SELECT rolecall.revoke_api_token('{id}')"));
