@@ -66,7 +66,10 @@ fn of_two_overlapping_transactions_one_is_refused() {
                 assert!(!waiting.is_finished(), "the second waits for the first");
                 run(&mut one_half, "COMMIT");
                 let (state, message) = sqlstate(waiting.join().unwrap());
-                assert_eq!((state.as_str(), message), ("55000", format!("{b:?} is the last administrator")));
+                // PostgreSQL may notice first that a serial order is broken.
+                if isolation != "SERIALIZABLE" || state != "40001" {
+                    assert_eq!((state.as_str(), message), ("55000", format!("{b:?} is the last administrator")));
+                }
                 assert_eq!(administrators(&mut admin), [b], "{isolation} {role}");
             }
         }
