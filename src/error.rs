@@ -102,19 +102,16 @@ impl Error {
         match self {
             Self::Refused(_) | Self::InvalidToken(_) => Code::ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
             Self::WrongPassword | Self::TooManyAttempts => Code::ERRCODE_INVALID_PASSWORD,
-            Self::NotAdministrator { .. }
-            | Self::NotPermitted(_)
-            | Self::Registration(_)
-            | Self::InvalidInvitation => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Self::NotAdministrator { .. } | Self::NotPermitted(_) | Self::Registration(_) | Self::InvalidInvitation => {
+                Code::ERRCODE_INSUFFICIENT_PRIVILEGE
+            }
             // Clients that retry serialization failures get the right rows at the second try.
             Self::PlannedForOtherRoles => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Self::IdentityInUse(_)
             | Self::StartedByOther
             | Self::NotProtected { .. }
             | Self::LastAdministrator(_)
-            | Self::State(..) => {
-                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
-            }
+            | Self::State(..) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::Null { .. } | Self::BadArgument { .. } | Self::Filter { .. } | Self::Unprotectable { .. } => {
                 Code::ERRCODE_INVALID_PARAMETER_VALUE
             }

@@ -41,8 +41,7 @@ pub fn is_bcrypt(hash: &str) -> bool {
 /// Whether `hash` is one that [`verify`] understands.
 pub fn is_hash(hash: &str) -> bool {
     if is_bcrypt(hash) {
-        hash.len() == 60
-            && bcrypt::HashParts::from_str(hash).is_ok_and(|parts| parts.get_cost() <= HIGHEST_BCRYPT_COST)
+        hash.len() == 60 && bcrypt::HashParts::from_str(hash).is_ok_and(|parts| parts.get_cost() <= HIGHEST_BCRYPT_COST)
     } else {
         hash.starts_with("$argon2id$") && PasswordHash::new(hash).is_ok_and(|hash| hash.hash.is_some())
     }

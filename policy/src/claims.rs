@@ -128,7 +128,15 @@ mod tests {
     fn dates_are_numbers_in_range() {
         assert_eq!(read(r#"{"sub":"u","exp":5.7}"#).unwrap().exp, Some(5));
         for bad in [
-            r#""5""#, "-1", "null", "true", "[5]", "1e300", "9007199254740993000", "253402300800", "99999999999999999999",
+            r#""5""#,
+            "-1",
+            "null",
+            "true",
+            "[5]",
+            "1e300",
+            "9007199254740993000",
+            "253402300800",
+            "99999999999999999999",
         ] {
             assert!(read(&format!(r#"{{"sub":"u","exp":{bad}}}"#)).is_err(), "{bad}");
         }
@@ -136,7 +144,9 @@ mod tests {
 
     #[test]
     fn a_claim_appears_once() {
-        for twice in [r#"{"sub":"u","sub":"v"}"#, r#"{"sub":"u","exp":5,"exp":9}"#, r#"{"sub":"u","iss":"a","iss":"b"}"#] {
+        for twice in
+            [r#"{"sub":"u","sub":"v"}"#, r#"{"sub":"u","exp":5,"exp":9}"#, r#"{"sub":"u","iss":"a","iss":"b"}"#]
+        {
             assert!(read(twice).is_err(), "{twice}");
         }
         assert!(read(r#"{"sub":5}"#).is_err());

@@ -4,10 +4,10 @@
 //! whether it still stands, whether it has expired, whether somebody revoked it. A few identities are kept, so that
 //! a pool that serves the same people reads nothing again.
 
+use super::account::{self, User};
 use super::catalog::Table;
 use super::variables::Variables;
 use super::{caller, fold, setting};
-use super::account::{self, User};
 use crate::error::{Error, Refusal};
 use pgrx::prelude::*;
 use policy::identity::{Identity, Proof};
@@ -141,7 +141,10 @@ pub fn of_temporary_password() -> Result<Rc<Session>, Error> {
 
 /// The hash of who acts now: the user or API token and the database role, whatever the token.
 pub(super) fn actor() -> u64 {
-    HASHER.hash_one((setting::present().map(|it| (it.proof == Proof::ApiToken, it.subject)), caller::session_user().to_u32()))
+    HASHER.hash_one((
+        setting::present().map(|it| (it.proof == Proof::ApiToken, it.subject)),
+        caller::session_user().to_u32(),
+    ))
 }
 
 /// The fingerprint of the present identity's roles where that is known without reading anything.
