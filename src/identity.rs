@@ -78,11 +78,10 @@ fn r#become(username: Option<&str>, reason: Option<&str>, for_session: Option<bo
     if reason.trim().is_empty() {
         return Err(users::bad("reason", reason, "must say why").into());
     }
-    let administrator = session.user.as_ref().map(|user| user.id.clone());
     let until = session::unix_time() + BECOME_LIFETIME;
     let identity = Identity {
         subject: owner::act(|| users::id_of(username))?,
-        proof: Proof::Become { administrator, name: name_of(&session) },
+        proof: Proof::Become { behind: session.identity.clone().map(Box::new), name: name_of(&session) },
         expires_at: session.identity.as_ref().map_or(until, |identity| identity.expires_at.min(until)),
     };
     owner::act(|| {

@@ -34,7 +34,7 @@ pub fn user_of(issuer: &str, claims: &Claims) -> Result<String, Error> {
         None => claims.sub.clone(),
     };
     let user = New { username: &username, email, id: Some(&claims.sub), issuer: Some(issuer), ..New::default() };
-    match user.create(&settings.roles) {
+    match user.create(&settings.default_roles()?) {
         // Another session has just seen the same user first.
         Err(Error::Exists { .. }) if issuer_of(&claims.sub)?.flatten().as_deref() == Some(issuer) => {
             Ok(claims.sub.clone())

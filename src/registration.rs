@@ -2,10 +2,10 @@
 
 use crate::administrators::require_administrator;
 use crate::api_tokens::Secret;
-use crate::backend::{account, statement};
+use crate::backend::{account, catalog, statement};
 use crate::error::{Error, Reported, required};
 use crate::users::{self, New, bad};
-use crate::{password, passwords, query, roles};
+use crate::{password, passwords, roles};
 use pgrx::prelude::*;
 use policy::registration::{Mode, is_address};
 use serde_json::json;
@@ -42,13 +42,11 @@ fn register(
         let settings = Settings::read()?;
         let invited = invite.map(|invite| use_invitation(invite, email)).transpose()?;
         settings.mode()?.admits(email, &settings.domains, invited.is_some()).map_err(Error::Registration)?;
-        let mut roles = settings.roles;
+        let mut roles = settings.default_roles()?;
         roles.extend(invited.unwrap_or_default());
         roles
     };
-    if let Some(email) = email.filter(|email| has_email(email).unwrap_or(true)) {
-        return Err(Error::Exists { kind: "user with e-mail address", name: email.into() }.into());
-    }
+    email.map(claim).transpose()?;
     let user = New { username, email, hash: Some(password::hash(password)?), ..New::default() };
     Ok(user.create(&roles)?)
 }
@@ -82,11 +80,8 @@ fn set_registration(
     }
     for role in &default_roles {
         roles::must_exist(role)?;
-        let held = account::containing(BTreeSet::from([role.clone()]))?;
-        if FIRST.iter().chain(&[account::ADMINISTRATORS]).any(|powerful| held.contains(*powerful)) {
-            return Err(bad("default role", role, "must not be, or hold, superuser, staff or admins").into());
-        }
     }
+    refuse_powerful(&default_roles)?;
     Ok(Spi::run_with_args(
         "INSERT INTO rolecall.settings (registration, registration_domains, registration_roles) VALUES ($1, $2, $3)
          ON CONFLICT (only_row) DO UPDATE SET registration = excluded.registration,
@@ -166,10 +161,29 @@ fn make_first_roles() -> Result<(), Error> {
     roles::grant(account::ADMINISTRATORS, "role:superuser")
 }
 
-/// An address that somebody has may not be claimed by somebody else: filters compare it.
-fn has_email(email: &str) -> Result<bool, Error> {
-    let exists = "SELECT EXISTS (SELECT FROM rolecall.users WHERE lower(email) = lower($1))";
-    Ok(query::one::<bool>(exists, &[email.into()])?.unwrap_or(true))
+/// An address that somebody has may not be claimed by somebody else: filters compare it. Who claims the same one waits
+/// until this transaction ends, and then reads fresh, whatever his isolation level.
+fn claim(email: &str) -> Result<(), Error> {
+    Spi::run_with_args(
+        "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('rolecall ' || pg_catalog.lower($1), 0))",
+        &[email.into()],
+    )?;
+    if catalog::finds(c"SELECT FROM rolecall.users WHERE pg_catalog.lower(email) = pg_catalog.lower($1) LIMIT 1", email)
+    {
+        return Err(Error::Exists { kind: "user with e-mail address", name: email.into() });
+    }
+    Ok(())
+}
+
+/// Raises an error if a role makes an administrator of whoever has it.
+fn refuse_powerful(roles: &[String]) -> Result<(), Error> {
+    for role in roles {
+        let held = account::containing(BTreeSet::from([role.clone()]))?;
+        if FIRST.iter().chain(&[account::ADMINISTRATORS]).any(|powerful| held.contains(*powerful)) {
+            return Err(bad("default role", role, "must not be, or hold, superuser, staff or admins"));
+        }
+    }
+    Ok(())
 }
 
 /// What administrators have said about registration.
@@ -177,7 +191,7 @@ pub struct Settings {
     /// None: nothing yet.
     pub chosen: Option<Mode>,
     pub domains: Vec<String>,
-    pub roles: Vec<String>,
+    roles: Vec<String>,
 }
 
 impl Settings {
@@ -192,6 +206,12 @@ impl Settings {
             }
             Ok(settings)
         })
+    }
+
+    /// The roles of whoever registers, unless one has become a powerful one since it was chosen.
+    pub fn default_roles(&self) -> Result<Vec<String>, Error> {
+        refuse_powerful(&self.roles)?;
+        Ok(self.roles.clone())
     }
 
     /// Open as long as there is nobody, then by invitation, unless something else was chosen.

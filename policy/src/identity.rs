@@ -45,8 +45,8 @@ pub enum Proof {
     ApiToken,
     /// An administrator who acts as somebody else.
     Become {
-        /// His own user id; None for a superuser or the extension's owner without a login.
-        administrator: Option<String>,
+        /// His own identity; None for a session without a login.
+        behind: Option<Box<Identity>>,
         /// His name, for the audit.
         name: String,
     },
@@ -82,7 +82,7 @@ mod tests {
             Proof::Issuer { issuer: "https://\"i\"".into(), key: String::new(), issued_at: 5 },
             Proof::Gateway { issued_at: Some(0) },
             Proof::ApiToken,
-            Proof::Become { administrator: None, name: "postgres".into() },
+            Proof::Become { behind: None, name: "postgres".into() },
         ] {
             let somebody = Identity { subject: "u1\"; \u{1F600}".into(), proof, expires_at: i64::MAX };
             let text = Identity::to_setting(Some(&somebody));

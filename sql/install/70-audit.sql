@@ -42,7 +42,7 @@ DECLARE
     secret text;
 BEGIN
     -- A restore loads what was recorded when it was first written: pg_dump's own statement, alone.
-    IF current_query() ~ '^COPY rolecall\.[a-z_]+ \([^;]*\) FROM stdin;\s*$' THEN
+    IF TG_OP = 'INSERT' AND current_query() ~ '^COPY rolecall\.\w+ (\([^;]*\) )?FROM stdin;?\s*$' THEN
         RETURN NULL;
     END IF;
     IF TG_OP = 'UPDATE' THEN
@@ -76,6 +76,7 @@ $$;
 COMMENT ON FUNCTION rolecall.refuse_change() IS 'Keeps the audit log as it was written';
 CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE
     ON rolecall.audit_entries FOR EACH STATEMENT EXECUTE FUNCTION rolecall.refuse_change();
+ALTER TABLE rolecall.audit_entries ENABLE ALWAYS TRIGGER refuse_change;
 
 CREATE TRIGGER record_change AFTER INSERT OR DELETE OR UPDATE OF id, username, email, kind, database_role, password_hash,
     must_change_password, disabled, session_generation, issuer

@@ -5,7 +5,7 @@ BEGIN
         RAISE insufficient_privilege USING MESSAGE = 'permission denied: add_auth_schema() needs an administrator';
     END IF;
     IF EXISTS (SELECT FROM pg_namespace WHERE nspname = 'auth') THEN
-        RAISE duplicate_schema USING MESSAGE = 'schema "auth" exists already', ERRCODE = '42710',
+        RAISE duplicate_object USING MESSAGE = 'schema "auth" exists already',
             HINT = 'Rename it, or make the four functions in it by hand.';
     END IF;
     CREATE SCHEMA auth;

@@ -106,8 +106,19 @@ fn proof_refusal(proof: &Proof, entry: &Entry) -> Result<Option<Refusal>, Error>
             (is_older(*issued_at) || !known).then_some(Refusal::Revoked)
         }
         Proof::Gateway { issued_at } => issued_at.is_some_and(is_older).then_some(Refusal::Revoked),
-        Proof::Become { administrator: Some(id), .. } => (!is_administrator(id)?).then_some(Refusal::NoAdministrator),
-        Proof::Become { administrator: None, .. } | Proof::ApiToken => None,
+        Proof::Become { behind, .. } => administrator_refusal(behind.as_deref())?,
+        Proof::ApiToken => None,
+    })
+}
+
+/// What has happened to the administrator behind `become()`.
+fn administrator_refusal(behind: Option<&Identity>) -> Result<Option<Refusal>, Error> {
+    let account = load(behind)?;
+    let has_powers = behind.is_none() && caller::session_has_powers_of(watched(c"users")?.owner());
+    Ok(match account.refusal {
+        None if has_powers || account.roles.contains(ADMINISTRATORS) => None,
+        Some(Refusal::Revoked) => Some(Refusal::Revoked),
+        _ => Some(Refusal::NoAdministrator),
     })
 }
 
@@ -187,12 +198,6 @@ fn related(roles: BTreeSet<String>, index: &CStr, column: &CStr) -> Result<BTree
         })?;
     }
     Ok(all)
-}
-
-/// Whether a user may act and is an administrator by his roles.
-pub fn is_administrator(user: &str) -> Result<bool, Error> {
-    let acts = find(c"users_pkey", Key::Text(user))?.is_some_and(|entry| !entry.disabled);
-    Ok(acts && containing(granted(user)?)?.contains(ADMINISTRATORS))
 }
 
 /// Whether there is a user who may act and is an administrator. Read fresh, whatever the transaction's snapshot.

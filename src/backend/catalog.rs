@@ -86,6 +86,22 @@ impl Drop for Table {
     }
 }
 
+/// Whether a query with one text parameter finds a row: read fresh, also in REPEATABLE READ.
+pub fn finds(query: &CStr, argument: &str) -> bool {
+    Spi::connect(|_| {
+        let (mut kind, mut value) = (pg_sys::TEXTOID, text_datum(argument));
+        // SAFETY: SPI is connected; a read-only query sees the active snapshot, which is the latest. While an error
+        // passes, PostgreSQL pops the snapshot with the transaction.
+        unsafe {
+            pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+            pg_sys::SPI_execute_with_args(query.as_ptr(), 1, &mut kind, &mut value, ptr::null(), true, 1);
+            let found = pg_sys::SPI_processed > 0;
+            pg_sys::PopActiveSnapshot();
+            found
+        }
+    })
+}
+
 /// What a scan looks for.
 #[derive(Clone, Copy)]
 pub enum Key<'a> {

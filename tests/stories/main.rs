@@ -1,14 +1,20 @@
 //! Stories: what people do with rolecall, and what attackers try, against a real server. One file per capability.
 
+mod accounts;
 mod api_tokens;
+mod audit;
+mod becoming;
 mod dump;
 mod filters;
 mod flowdb;
 mod folding;
 mod forgery;
+mod gateway;
 mod identity;
 mod issuers;
 mod jwt;
+mod last_administrator;
+mod passwords;
 mod permissions;
 mod pooler;
 mod provisioner;
@@ -18,6 +24,7 @@ mod provisioner_specs;
 mod provisioner_world;
 mod pyjwt;
 mod readme;
+mod registration;
 mod roles;
 mod secrets;
 mod standby;

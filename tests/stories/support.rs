@@ -121,3 +121,27 @@ pub fn notes(client: &mut Client) -> i64 {
 pub const ALL: i64 = 10_000;
 /// What bob sees.
 pub const BOBS: i64 = 100;
+
+/// Runs a statement that must fail with this SQLSTATE and a message that holds `message`.
+#[track_caller]
+pub fn refused(client: &mut Client, sql: &str, state: &str, message: &str) {
+    let (got, text) = rolecall_tests::sqlstate(client.batch_execute(sql));
+    assert!(got == state && text.contains(message), "{sql}: {got} {text}");
+}
+
+/// How often the races are run: `ROLECALL_ROUNDS`, else 3 times.
+pub fn rounds() -> usize {
+    std::env::var("ROLECALL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3)
+}
+
+/// Waits until the backend `pid` waits for a lock, or `finished`.
+pub fn wait_for_lock(client: &mut Client, pid: i32, finished: impl Fn() -> bool) {
+    let waits = format!("SELECT EXISTS (SELECT FROM pg_locks WHERE pid = {pid} AND NOT granted)");
+    for _ in 0..2000 {
+        if finished() || one::<bool>(client, &waits) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    panic!("backend {pid} neither waits nor ends");
+}
