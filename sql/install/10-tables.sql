@@ -8,6 +8,7 @@ CREATE TABLE rolecall.users (
     id            text COLLATE "C" PRIMARY KEY CHECK (id <> ''),
     username      text COLLATE "C" NOT NULL UNIQUE CHECK (username <> '' AND username NOT LIKE 'role:%'),
     email         text,
+    email_claimed boolean NOT NULL DEFAULT false,
     kind          text NOT NULL CHECK (kind IN ('human', 'robot')),
     database_role regrole UNIQUE,
     password_hash text,
@@ -24,6 +25,7 @@ COMMENT ON TABLE rolecall.users IS 'People and robots. Not PostgreSQL roles, so 
 COMMENT ON COLUMN rolecall.users.id IS 'What __loggedInUserId stands for; chosen by the application, or a UUIDv7';
 COMMENT ON COLUMN rolecall.users.username IS 'What one logs in with';
 COMMENT ON COLUMN rolecall.users.email IS 'What __loggedInUserEmail stands for';
+COMMENT ON COLUMN rolecall.users.email_claimed IS 'The user himself said so when he registered; nobody has verified it';
 COMMENT ON COLUMN rolecall.users.kind IS 'human or robot';
 COMMENT ON COLUMN rolecall.users.database_role IS 'Sessions whose session_user is this role are this user without a token';
 COMMENT ON COLUMN rolecall.users.password_hash IS 'Argon2id as a PHC string, or bcrypt until the next login; NULL: no login by password';
