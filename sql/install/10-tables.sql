@@ -92,6 +92,7 @@ CREATE TABLE rolecall.verification_keys (
     kid        text COLLATE "C",
     jwk        jsonb NOT NULL,
     audience   text NOT NULL,
+    version    text COLLATE "C" NOT NULL DEFAULT gen_random_uuid(),
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (issuer, kid)
 );
@@ -100,6 +101,7 @@ COMMENT ON COLUMN rolecall.verification_keys.issuer IS 'The claim iss of the tok
 COMMENT ON COLUMN rolecall.verification_keys.kid IS 'The key id in a token''s header; empty: tokens name none';
 COMMENT ON COLUMN rolecall.verification_keys.jwk IS 'The key (RFC 7517)';
 COMMENT ON COLUMN rolecall.verification_keys.audience IS 'What a token''s claim aud must name, where it has one';
+COMMENT ON COLUMN rolecall.verification_keys.version IS 'Another one when the key is replaced: logins with the former key end';
 COMMENT ON COLUMN rolecall.verification_keys.created_at IS 'When the key was added';
 
 CREATE TABLE rolecall.api_tokens (

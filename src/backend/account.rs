@@ -110,10 +110,10 @@ fn proof_refusal(proof: &Proof, entry: &Entry) -> Result<Option<Refusal>, Error>
     })
 }
 
-fn has_key(table: &CStr, index: &CStr, first: &str, kid: Option<&str>) -> Result<bool, Error> {
+fn has_key(table: &CStr, index: &CStr, first: &str, version: Option<&str>) -> Result<bool, Error> {
     let mut found = false;
     watched(table)?.scan(index, Some(Key::Text(first)), |row| {
-        found |= kid.is_none_or(|kid| row.get::<String>(c"kid").as_deref() == Some(kid));
+        found |= version.is_none_or(|version| row.get::<String>(c"version").as_deref() == Some(version));
     })?;
     Ok(found)
 }

@@ -267,10 +267,16 @@ fn an_issuers_key_says_whom_its_tokens_are_for() {
 #[test]
 fn an_issuer_changes_its_keys() {
     let mut world = World::new();
+    let changes = || json!({"sub": "u1"});
     let add = |world: &mut World, jwk: &Value| add_verification_key(&mut world.admin, ISSUER, jwk).unwrap();
     let new = Key::new(Algorithm::HS256, "k1", b'n');
+    let mut open = world.story.connect();
+    authenticate(&mut open, &token(changes()), true);
+    let same = key().jwk();
+    add(&mut world, &same);
+    assert_eq!(notes(&mut open), ALL, "the same key once more changes nothing");
     add(&mut world, &new.jwk());
-    let changes = || json!({"sub": "u1"});
+    assert_eq!(sqlstate(open.batch_execute("SELECT * FROM notes")).1, "the login was revoked");
     assert_eq!(world.user(&new.sign(claims(ISSUER, changes()))).as_deref(), Some("u1"));
     world.refusal(&token(changes()));
     add(&mut world, &with(&key().jwk(), json!({"kid": null})));
