@@ -57,10 +57,11 @@ fn issuer_of(id: &str) -> Result<Option<Option<String>>, Error> {
     })?)
 }
 
-/// The ids of up to two users with an e-mail address.
+/// The ids of up to two users with an e-mail address. Not of those who only say they have it: somebody could register
+/// with another's address and wait for him to act as the user so prepared.
 fn with_email(email: &str) -> Result<Vec<String>, Error> {
     Spi::connect(|client| {
-        let query = "SELECT id FROM rolecall.users WHERE lower(email) = lower($1) LIMIT 2";
+        let query = "SELECT id FROM rolecall.users WHERE lower(email) = lower($1) AND NOT email_claimed LIMIT 2";
         let mut ids = Vec::new();
         for row in client.select(query, None, &[email.into()])? {
             ids.extend(row.get::<String>(1)?);

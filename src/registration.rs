@@ -33,21 +33,23 @@ fn register(
     passwords::check(password, username, email)?;
     let settings = Settings::read()?;
     let mode = settings.mode()?;
-    let roles = if mode == Mode::Open && is_first()? {
+    let (roles, email_claimed) = if mode == Mode::Open && is_first()? {
         close_after_the_first()?;
         make_first_roles()?;
-        FIRST.map(str::to_owned).to_vec()
+        (FIRST.map(str::to_owned).to_vec(), true)
     } else {
         // Whoever was first meanwhile has closed the door.
         let settings = Settings::read()?;
         let invited = invite.map(|invite| use_invitation(invite, email)).transpose()?;
         settings.mode()?.admits(email, &settings.domains, invited.is_some()).map_err(Error::Registration)?;
+        // An invitation was sent to the address.
+        let claimed = invited.is_none();
         let mut roles = settings.default_roles()?;
         roles.extend(invited.unwrap_or_default());
-        roles
+        (roles, claimed)
     };
     email.map(claim).transpose()?;
-    let user = New { username, email, hash: Some(password::hash(password)?), ..New::default() };
+    let user = New { username, email, email_claimed, hash: Some(password::hash(password)?), ..New::default() };
     Ok(user.create(&roles)?)
 }
 

@@ -47,7 +47,7 @@ fn set_signing_key(alg: Option<&str>, key: Option<&str>) -> Reported<String> {
     Ok(store(alg, *algorithm, &key)?)
 }
 
-/// Accepts tokens of another issuer.
+/// Accepts tokens of another issuer. Replacing a key ends the logins with the former one.
 #[pg_extern(sql = false)]
 fn add_verification_key(issuer: Option<&str>, jwk: Option<pgrx::JsonB>, audience: Option<&str>) -> Reported<()> {
     statement::hide(c"rolecall.add_verification_key(...)");
@@ -62,7 +62,9 @@ fn add_verification_key(issuer: Option<&str>, jwk: Option<pgrx::JsonB>, audience
     let jwk = serde_json::to_value(&jwk).map_err(|e| Error::Signing(e.to_string()))?;
     Ok(Spi::run_with_args(
         "INSERT INTO rolecall.verification_keys (issuer, kid, jwk, audience) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (issuer, kid) DO UPDATE SET jwk = excluded.jwk, audience = excluded.audience",
+         ON CONFLICT (issuer, kid) DO UPDATE SET jwk = excluded.jwk, audience = excluded.audience,
+                version = CASE WHEN verification_keys.jwk = excluded.jwk THEN verification_keys.version
+                               ELSE excluded.version END",
         &[issuer.into(), kid.into(), pgrx::JsonB(jwk).into(), audience.unwrap_or(AUDIENCE).into()],
     )
     .map_err(Error::from)?)

@@ -84,7 +84,7 @@ fn verify_anew(token: &str) -> Result<Identity, Error> {
         let (key, claims) = first_that_fits(token, &keys)?;
         let exp = claims.exp.ok_or(INCOMPLETE)?;
         let subject = owner::act(|| issuers::user_of(&issuer, &claims))?;
-        let proof = Proof::Issuer { issuer, key: key.kid.clone(), issued_at: claims.iat.unwrap_or(0) };
+        let proof = Proof::Issuer { issuer, key: key.id.clone(), issued_at: claims.iat.unwrap_or(0) };
         return Ok(Identity { subject, proof, expires_at: exp });
     }
     let kid = kid.ok_or(Error::InvalidToken("it names no key"))?;
@@ -92,7 +92,7 @@ fn verify_anew(token: &str) -> Result<Identity, Error> {
     let claims = verify_with(&key, token)?;
     let token = claims.jti.ok_or(INCOMPLETE)?;
     let generation = Issued::generation(&token).ok_or(INCOMPLETE)?;
-    let proof = Proof::Login { token, key: key.kid, generation };
+    let proof = Proof::Login { token, key: key.id, generation };
     Ok(Identity { subject: claims.sub, proof, expires_at: claims.exp.ok_or(INCOMPLETE)? })
 }
 

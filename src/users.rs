@@ -31,6 +31,7 @@ fn create_user(
     let user = New {
         username: required(username, "username")?,
         email,
+        email_claimed: false,
         hash: password.map(passwords::temporary).transpose()?,
         temporary: password.is_some(),
         id,
@@ -142,6 +143,8 @@ fn require_logins(required: bool) -> Result<(), Error> {
 pub struct New<'a> {
     pub username: &'a str,
     pub email: Option<&'a str>,
+    /// Whether nobody has verified the address.
+    pub email_claimed: bool,
     pub hash: Option<String>,
     /// Whether the password must be changed.
     pub temporary: bool,
@@ -175,8 +178,9 @@ impl New<'_> {
         let inserted = Spi::connect_mut(|client| {
             let rows = client.update(
                 "INSERT INTO rolecall.users
-                        (id, username, email, kind, database_role, password_hash, must_change_password, issuer)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+                        (id, username, email, kind, database_role, password_hash, must_change_password, issuer,
+                         email_claimed)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
                 None,
                 &[
                     id.as_str().into(),
@@ -187,6 +191,7 @@ impl New<'_> {
                     self.hash.as_deref().into(),
                     self.temporary.into(),
                     self.issuer.into(),
+                    self.email_claimed.into(),
                 ],
             )?;
             Ok::<_, Error>(rows.len())

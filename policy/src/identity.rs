@@ -31,7 +31,7 @@ pub enum Proof {
     Issuer {
         /// The issuer's name.
         issuer: String,
-        /// The key that signed it; empty where it has no id.
+        /// The version of the key that signed it.
         key: String,
         /// When it was issued, in seconds since the epoch.
         issued_at: i64,

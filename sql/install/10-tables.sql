@@ -8,6 +8,7 @@ CREATE TABLE rolecall.users (
     id            text COLLATE "C" PRIMARY KEY CHECK (id <> ''),
     username      text COLLATE "C" NOT NULL UNIQUE CHECK (username <> '' AND username NOT LIKE 'role:%'),
     email         text,
+    email_claimed boolean NOT NULL DEFAULT false,
     kind          text NOT NULL CHECK (kind IN ('human', 'robot')),
     database_role regrole UNIQUE,
     password_hash text,
@@ -24,6 +25,7 @@ COMMENT ON TABLE rolecall.users IS 'People and robots. Not PostgreSQL roles, so 
 COMMENT ON COLUMN rolecall.users.id IS 'What __loggedInUserId stands for; chosen by the application, or a UUIDv7';
 COMMENT ON COLUMN rolecall.users.username IS 'What one logs in with';
 COMMENT ON COLUMN rolecall.users.email IS 'What __loggedInUserEmail stands for';
+COMMENT ON COLUMN rolecall.users.email_claimed IS 'The user himself said so when he registered; nobody has verified it';
 COMMENT ON COLUMN rolecall.users.kind IS 'human or robot';
 COMMENT ON COLUMN rolecall.users.database_role IS 'Sessions whose session_user is this role are this user without a token';
 COMMENT ON COLUMN rolecall.users.password_hash IS 'Argon2id as a PHC string, or bcrypt until the next login; NULL: no login by password';
@@ -90,6 +92,7 @@ CREATE TABLE rolecall.verification_keys (
     kid        text COLLATE "C",
     jwk        jsonb NOT NULL,
     audience   text NOT NULL,
+    version    text COLLATE "C" NOT NULL DEFAULT gen_random_uuid(),
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (issuer, kid)
 );
@@ -98,6 +101,7 @@ COMMENT ON COLUMN rolecall.verification_keys.issuer IS 'The claim iss of the tok
 COMMENT ON COLUMN rolecall.verification_keys.kid IS 'The key id in a token''s header; empty: tokens name none';
 COMMENT ON COLUMN rolecall.verification_keys.jwk IS 'The key (RFC 7517)';
 COMMENT ON COLUMN rolecall.verification_keys.audience IS 'What a token''s claim aud must name, where it has one';
+COMMENT ON COLUMN rolecall.verification_keys.version IS 'Another one when the key is replaced: logins with the former key end';
 COMMENT ON COLUMN rolecall.verification_keys.created_at IS 'When the key was added';
 
 CREATE TABLE rolecall.api_tokens (

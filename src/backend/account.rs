@@ -122,10 +122,10 @@ fn administrator_refusal(behind: Option<&Identity>) -> Result<Option<Refusal>, E
     })
 }
 
-fn has_key(table: &CStr, index: &CStr, first: &str, kid: Option<&str>) -> Result<bool, Error> {
+fn has_key(table: &CStr, index: &CStr, first: &str, version: Option<&str>) -> Result<bool, Error> {
     let mut found = false;
     watched(table)?.scan(index, Some(Key::Text(first)), |row| {
-        found |= kid.is_none_or(|kid| row.get::<String>(c"kid").as_deref() == Some(kid));
+        found |= version.is_none_or(|version| row.get::<String>(c"version").as_deref() == Some(version));
     })?;
     Ok(found)
 }

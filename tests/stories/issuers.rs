@@ -111,6 +111,23 @@ fn an_email_address_is_believed_when_the_issuer_has_verified_it() {
     assert_eq!(world.refusal(&alices(json!(true))), UNKNOWN, "two have it: it is nobody's");
 }
 
+/// Else somebody could register with another's address and wait for him to bring his data.
+#[test]
+fn an_address_that_was_only_claimed_makes_nobody_that_user() {
+    let mut world = World::new();
+    run(&mut world.admin, "SELECT rolecall.set_registration('open')");
+    let register = "SELECT rolecall.register($1, $2, 'correct horse 42 staple', $3)";
+    let mut register = |name: &str, email: &str, invitation: Option<String>| -> String {
+        world.app.query_one(register, &[&name, &email, &invitation]).unwrap().get(0)
+    };
+    let vouched = |email: &str| token(json!({"email": email, "email_verified": true}));
+    register("mallory", "victim@example.org", None);
+    let invitation = one(&mut world.admin, "SELECT rolecall.invite('carol@example.org', '{}')");
+    let carol = register("carol", "carol@example.org", Some(invitation));
+    assert_eq!(world.user(&vouched("carol@example.org")), Some(carol), "the invitation reached her");
+    assert_eq!(world.user(&vouched("victim@example.org")).as_deref(), Some("stranger"));
+}
+
 #[test]
 fn a_stranger_becomes_a_user_only_where_registration_admits_him() {
     let mut world = World::new();
@@ -250,10 +267,16 @@ fn an_issuers_key_says_whom_its_tokens_are_for() {
 #[test]
 fn an_issuer_changes_its_keys() {
     let mut world = World::new();
+    let changes = || json!({"sub": "u1"});
     let add = |world: &mut World, jwk: &Value| add_verification_key(&mut world.admin, ISSUER, jwk).unwrap();
     let new = Key::new(Algorithm::HS256, "k1", b'n');
+    let mut open = world.story.connect();
+    authenticate(&mut open, &token(changes()), true);
+    let same = key().jwk();
+    add(&mut world, &same);
+    assert_eq!(notes(&mut open), ALL, "the same key once more changes nothing");
     add(&mut world, &new.jwk());
-    let changes = || json!({"sub": "u1"});
+    assert_eq!(sqlstate(open.batch_execute("SELECT * FROM notes")).1, "the login was revoked");
     assert_eq!(world.user(&new.sign(claims(ISSUER, changes()))).as_deref(), Some("u1"));
     world.refusal(&token(changes()));
     add(&mut world, &with(&key().jwk(), json!({"kid": null})));
