@@ -174,6 +174,17 @@ fn an_entry_says_what_was_and_what_is() {
     let before = last(&mut admin);
     run(&mut admin, "BEGIN; SELECT rolecall.create_role('never'); ROLLBACK");
     assert_eq!(last(&mut admin), before, "what did not happen is not recorded");
+
+    // Only what is restored is not recorded again.
+    for statement in [
+        "COPY rolecall.roles TO STDOUT; SELECT rolecall.create_role('unseen 1')",
+        "COPY rolecall.roles (name) FROM stdin; SELECT rolecall.create_role('unseen 2')",
+    ] {
+        let mut psql = story.database.psql("postgres");
+        let output = psql.args(["--quiet", "-c", statement]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(latest(&mut admin).1["name"], statement.split('\'').nth(1).unwrap(), "{statement}");
+    }
 }
 
 #[test]

@@ -122,3 +122,29 @@ fn becoming_ends_with_the_administrators_own_powers() {
         client.query_one(&count, &[]).expect("nobody may ask");
     }
 }
+
+#[test]
+fn becoming_ends_with_the_api_token_or_database_role_behind_it() {
+    let story = Notes::new();
+    let mut superuser = story.database.admin();
+    let mut client = story.connect();
+    run(&mut superuser, "SELECT rolecall.create_role('operators'), rolecall.grant_role('admins', 'role:operators')");
+    for end in ["SELECT rolecall.revoke_api_token", "SELECT rolecall.revoke_role('admins', 'role:operators') --"] {
+        let token: String = one(&mut superuser, "SELECT rolecall.create_api_token('ci', '{operators}')");
+        let id: String = one(&mut superuser, "SELECT id FROM rolecall.api_tokens ORDER BY created_at DESC LIMIT 1");
+        authenticate(&mut client, &token, true);
+        run(&mut client, "SELECT rolecall.become('bob', 'nightly', true)");
+        assert_eq!(notes(&mut client), BOBS);
+        run(&mut superuser, &format!("{end}('{id}')"));
+        refused(&mut client, "SELECT * FROM notes", "28000", "one no longer");
+        run(&mut client, "SELECT rolecall.logout()");
+    }
+
+    let login = story.database.login("dba");
+    run(&mut superuser, &format!("ALTER ROLE {login} SUPERUSER"));
+    let mut dba = story.database.connect(&login);
+    run(&mut dba, "SELECT rolecall.become('bob', 'support', true)");
+    run(&mut dba, "SELECT rolecall.whoami()");
+    run(&mut superuser, &format!("ALTER ROLE {login} NOSUPERUSER"));
+    refused(&mut dba, "SELECT rolecall.whoami()", "28000", "one no longer");
+}

@@ -20,6 +20,11 @@ fn a_restored_dump_gives_the_same_answers() {
     psql.stdin.take().unwrap().write_all(&dump.stdout).unwrap();
     assert!(psql.wait().unwrap().success());
 
+    let log = "SELECT e FROM rolecall.audit_entries e ORDER BY id";
+    let recorded = column(&mut story.database.admin(), log);
+    assert!(recorded.len() > 5);
+    assert_eq!(column(&mut restored.admin(), log), recorded, "restoring is no change");
+
     let mut app = restored.connect(&story.app);
     assert_eq!(notes(&mut app), 0);
     let mut admin = restored.admin();

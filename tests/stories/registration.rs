@@ -80,8 +80,13 @@ fn an_old_snapshot_makes_nobody_the_first() {
         run(&mut database.admin(), "DELETE FROM rolecall.users; DELETE FROM rolecall.settings");
         let (mut first, mut late) = (database.connect(&app), database.connect(&app));
         run(&mut late, &format!("BEGIN ISOLATION LEVEL {isolation}; SELECT rolecall.registration()"));
-        run(&mut first, &register("first", "first@example.org", None));
-        refused(&mut late, &register("late", "late@example.org", None), "42501", "needs an invitation");
+        run(&mut first, &format!("BEGIN; {}", register("first", "first@example.org", None)));
+        let pid: i32 = one(&mut late, "SELECT pg_backend_pid()");
+        let waiting = std::thread::spawn(move || late.batch_execute(&register("late", "late@example.org", None)));
+        wait_for_lock(&mut database.admin(), pid, || waiting.is_finished());
+        run(&mut first, "COMMIT");
+        let error = sqlstate(waiting.join().unwrap());
+        assert_eq!(error, ("42501".into(), "registration needs an invitation".into()), "{isolation}");
     }
 }
 
