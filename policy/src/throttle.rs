@@ -39,7 +39,7 @@ impl Attempts {
     pub fn take_turn(&mut self, now: i64, limit: Limit) -> Option<i64> {
         let rest = now.saturating_sub(self.last);
         // A clock that was set back forgets nothing, but makes nobody wait for ever either.
-        if rest > MEMORY || rest < -MEMORY {
+        if !(-MEMORY..=MEMORY).contains(&rest) {
             *self = Self { failures: 0, last: now };
         }
         let turn = self.last.saturating_add(self.gap(limit)).max(now);
