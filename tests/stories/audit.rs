@@ -79,6 +79,7 @@ fn every_change_is_recorded_without_its_secrets() {
         ("allow('reader', 'documents', 'select', '{\"id\": {\"equals\": 1}}')", &["insert permissions"]),
         ("allow('reader', 'documents', 'select', '{\"id\": {\"equals\": 2}}')", &["update permissions"]),
         ("disallow('reader', 'documents', 'select')", &["delete permissions"]),
+        ("unprotect('documents')", &["delete protected_tables"]),
         ("revoke_role('reader', 'role:writer')", &["delete role_members"]),
         ("revoke_role('reader', 'carol')", &["delete user_roles"]),
         ("set_password('carol', 'sesame open 2')", &["update users"]),
