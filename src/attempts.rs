@@ -6,7 +6,7 @@
 
 use crate::error::Error;
 use crate::query;
-use policy::throttle::{ADDRESS, Attempts, Limit, NAME};
+use policy::throttle::{ADDRESS, Attempts, Limit, NAME, NAME_AT_ADDRESS};
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -21,32 +21,39 @@ const SHORTEST_ANSWER: Duration = Duration::from_millis(300);
 /// An attempt under way.
 pub struct Attempt {
     started: Instant,
+    name_at_address: Slot,
     name: Slot,
     address: Slot,
 }
 
 impl Attempt {
-    /// Waits for the turn of `name` and of the client's address.
+    /// Waits for the turn of `name` at the client's address, of the name, and of the address.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`] when too many are waiting already.
     pub fn begin(name: &str) -> Result<Self, Error> {
         let address = query::one::<String>("SELECT pg_catalog.host(pg_catalog.inet_client_addr())", &[])?;
+        let address = address.as_deref().unwrap_or_default();
         let attempt = Self {
             started: Instant::now(),
-            name: Slot { number: slot("name", name), limit: NAME },
-            address: Slot { number: slot("address", address.as_deref().unwrap_or_default()), limit: ADDRESS },
+            name_at_address: Slot::of(&[name, address], NAME_AT_ADDRESS),
+            name: Slot::of(&[name], NAME),
+            address: Slot::of(&["", "", address], ADDRESS),
         };
         let now = now();
-        let waits = [&attempt.address, &attempt.name].map(|slot| slot.change(|it| it.take_turn(now, slot.limit)));
-        for wait in waits {
-            wait_for(wait?.ok_or(Error::TooManyAttempts)?)?;
+        let mut longest = 0;
+        // The narrowest first: who is refused there takes nobody else's turn.
+        for slot in [&attempt.name_at_address, &attempt.name, &attempt.address] {
+            let wait = slot.change(|attempts| attempts.take_turn(now, slot.limit))?;
+            longest = longest.max(wait.ok_or(Error::TooManyAttempts)?);
         }
+        wait_for(longest)?;
         Ok(attempt)
     }
 
     /// The password was right.
     pub fn succeed(self) -> Result<(), Error> {
+        self.name_at_address.change(|attempts| attempts.succeed(true))?;
         self.name.change(|attempts| attempts.succeed(true))?;
         self.address.change(|attempts| attempts.succeed(false))
     }
@@ -65,6 +72,16 @@ struct Slot {
 }
 
 impl Slot {
+    /// The slot of what `parts` name; other parts, or another number of them, have another one.
+    fn of(parts: &[&str], limit: Limit) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash = hash.chain_update(part.len().to_le_bytes()).chain_update(part);
+        }
+        let hash = hash.finalize();
+        Self { number: u64::from_le_bytes(hash[..8].try_into().expect("8 bytes")) % SLOTS, limit }
+    }
+
     /// Changes the slot, alone.
     fn change<T>(&self, change: impl FnOnce(&mut Attempts) -> T) -> Result<T, Error> {
         let changed = || -> std::io::Result<T> {
@@ -94,11 +111,6 @@ fn open() -> std::io::Result<File> {
     let database = crate::backend::caller::database();
     let path = format!("pg_stat_tmp/rolecall.{database}.attempts");
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
-}
-
-fn slot(kind: &str, value: &str) -> u64 {
-    let hash = Sha256::new().chain_update(kind).chain_update([0]).chain_update(value).finalize();
-    u64::from_le_bytes(hash[..8].try_into().expect("8 bytes")) % SLOTS
 }
 
 fn now() -> i64 {

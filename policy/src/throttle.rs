@@ -22,8 +22,10 @@ pub struct Limit {
     pub slowest: i64,
 }
 
-/// For one user name.
-pub const NAME: Limit = Limit { free: 4, slowest: 8_000 };
+/// For one user name from one address: somebody elsewhere who guesses does not keep the user himself out.
+pub const NAME_AT_ADDRESS: Limit = Limit { free: 4, slowest: 8_000 };
+/// For one user name from everywhere.
+pub const NAME: Limit = Limit { free: 40, slowest: 2_000 };
 /// For one address: many people may share it.
 pub const ADDRESS: Limit = Limit { free: 100, slowest: 1_000 };
 
@@ -77,7 +79,7 @@ mod tests {
         let mut attempts = Attempts::default();
         let mut now = NOW;
         let waits: Vec<_> = std::iter::repeat_with(|| {
-            let wait = attempts.take_turn(now, NAME).unwrap();
+            let wait = attempts.take_turn(now, NAME_AT_ADDRESS).unwrap();
             now += wait;
             wait
         })
@@ -89,20 +91,20 @@ mod tests {
     #[test]
     fn many_at_once_are_no_faster_and_in_the_end_refused() {
         let mut attempts = Attempts { failures: 10, last: NOW };
-        assert_eq!(attempts.take_turn(NOW, NAME), Some(8000));
+        assert_eq!(attempts.take_turn(NOW, NAME_AT_ADDRESS), Some(8000));
         let full = attempts;
-        assert_eq!(attempts.take_turn(NOW, NAME), None);
+        assert_eq!(attempts.take_turn(NOW, NAME_AT_ADDRESS), None);
         assert_eq!(attempts, full, "a refused attempt puts nobody off further");
-        assert_eq!(attempts.take_turn(NOW + 8000, NAME), Some(8000));
+        assert_eq!(attempts.take_turn(NOW + 8000, NAME_AT_ADDRESS), Some(8000));
     }
 
     #[test]
     fn success_and_rest_forget() {
         let mut attempts = Attempts { failures: 10, last: NOW };
         attempts.succeed(true);
-        assert_eq!(attempts.take_turn(NOW, NAME), Some(0));
+        assert_eq!(attempts.take_turn(NOW, NAME_AT_ADDRESS), Some(0));
         let mut attempts = Attempts { failures: 10, last: NOW };
-        assert_eq!(attempts.take_turn(NOW + MEMORY + 1, NAME), Some(0));
+        assert_eq!(attempts.take_turn(NOW + MEMORY + 1, NAME_AT_ADDRESS), Some(0));
         let mut shared = Attempts { failures: 200, last: NOW };
         shared.succeed(false);
         assert_eq!(shared.failures, 199, "one's own login does not free an address");
@@ -111,6 +113,6 @@ mod tests {
     #[test]
     fn a_clock_set_back_blocks_nobody() {
         let mut attempts = Attempts { failures: 10, last: NOW };
-        assert_eq!(attempts.take_turn(NOW - 2 * MEMORY, NAME), Some(0));
+        assert_eq!(attempts.take_turn(NOW - 2 * MEMORY, NAME_AT_ADDRESS), Some(0));
     }
 }

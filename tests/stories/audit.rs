@@ -2,7 +2,6 @@
 
 use crate::support::*;
 use postgres::{Client, NoTls};
-use rolecall_tests::Cluster;
 use serde_json::Value;
 
 /// The entries after `id` as `action object`, by the actor.
@@ -28,19 +27,6 @@ fn latest(admin: &mut Client) -> (Value, Value) {
         admin.query_one("SELECT old::text, new::text FROM rolecall.audit_log ORDER BY id DESC LIMIT 1", &[]).unwrap();
     let value = |n| row.get::<_, Option<String>>(n).map_or(Value::Null, |text| serde_json::from_str(&text).unwrap());
     (value(0), value(1))
-}
-
-/// A server that also listens on an address of the loopback network that no other one uses.
-fn cluster_with_address() -> (Cluster, String) {
-    let [_, _, high, low] = std::process::id().to_be_bytes();
-    let address = format!("127.77.{high}.{low}");
-    let mut hba = tempfile::NamedTempFile::new_in(std::env::var_os("ROLECALL_SCRATCH").unwrap()).unwrap();
-    std::io::Write::write_all(&mut hba, b"local all all trust\nhost all all 127.0.0.0/8 trust\n").unwrap();
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(hba.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
-    let file = format!("hba_file={}", hba.path().display());
-    let cluster = Cluster::start(&[&format!("listen_addresses={address}"), &file]);
-    (cluster, address)
 }
 
 #[test]

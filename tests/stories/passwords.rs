@@ -147,3 +147,31 @@ fn the_time_of_an_answer_tells_neither_user_nor_hash() {
     let (fastest, slowest) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
     assert!(*slowest < *fastest * 2, "{medians:?}");
 }
+
+/// Else anybody could keep anybody out.
+#[test]
+fn who_guesses_at_one_address_keeps_nobody_at_another_out() {
+    let (cluster, address) = cluster_with_address();
+    let database = cluster.database();
+    let mut admin = database.admin();
+    run(&mut admin, "SELECT rolecall.create_user('carol', password => 'blue moon over 42')");
+    let guessing: Vec<_> = (0..14)
+        .map(|_| {
+            let mut guesser = database.admin();
+            std::thread::spawn(move || attempt(&mut guesser, "carol", "a wrong guess").0.expect("wrong"))
+        })
+        .collect();
+    // By now all turns at the socket are given out for the next ten seconds.
+    std::thread::sleep(Duration::from_secs(1));
+    let (refusal, _) = attempt(&mut admin, "carol", "blue moon over 42");
+    assert_eq!(refusal.map(|(_, message)| message).as_deref(), Some("too many failed attempts"));
+    let mut config = postgres::Config::new();
+    config.host(&address).port(5432).user("postgres").dbname(&database.name);
+    let mut elsewhere = config.connect(postgres::NoTls).unwrap();
+    let (refusal, waited) = attempt(&mut elsewhere, "carol", "blue moon over 42");
+    assert_eq!(refusal, None);
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
+    for guess in guessing {
+        guess.join().unwrap();
+    }
+}

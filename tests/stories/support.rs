@@ -3,6 +3,7 @@
 use postgres::Client;
 use postgres::types::{FromSqlOwned, ToSql};
 use rolecall_tests::{Cluster, Database};
+use std::os::unix::fs::PermissionsExt;
 
 /// A new database with the extension on the shared server.
 pub fn database() -> Database<'static> {
@@ -52,6 +53,18 @@ pub fn first_token(client: &mut Client, username: &str, temporary: &str, chosen:
         .unwrap_or_else(|e| panic!("{username} chooses {chosen:?}: {e:?}"));
     transaction.commit().expect("the change");
     token
+}
+
+/// A server that also listens on an address of the loopback network that no other one uses.
+pub fn cluster_with_address() -> (Cluster, String) {
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let address = format!("127.77.{high}.{low}");
+    let mut hba = tempfile::NamedTempFile::new_in(std::env::var_os("ROLECALL_SCRATCH").unwrap()).unwrap();
+    std::io::Write::write_all(&mut hba, b"local all all trust\nhost all all 127.0.0.0/8 trust\n").unwrap();
+    std::fs::set_permissions(hba.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let file = format!("hba_file={}", hba.path().display());
+    let cluster = Cluster::start(&[&format!("listen_addresses={address}"), &file]);
+    (cluster, address)
 }
 
 /// A database with a table of notes whose owners are alice (`u1`), an editor, and bob (`u2`).
