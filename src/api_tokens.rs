@@ -13,8 +13,6 @@ use subtle::ConstantTimeEq;
 
 /// What an API token begins with, so that people and secret scanners know one when they see it.
 pub const PREFIX: &str = "rca_";
-/// Seconds between the epochs of Unix and of PostgreSQL.
-const EPOCHS: i64 = 946_684_800;
 
 /// Makes an API token and returns it.
 #[pg_extern(sql = false)]
@@ -29,7 +27,7 @@ fn create_api_token(
     if name.is_empty() {
         return Err(bad("name", name, "must not be empty").into());
     }
-    if expires_at.is_some_and(|at| seconds(at) <= session::unix_time()) {
+    if expires_at.is_some_and(|at| session::to_unix_time(at) <= session::unix_time()) {
         return Err(bad("expires_at", "(time)", "must lie in the future").into());
     }
     let owner = owner.map(users::id_of).transpose()?;
@@ -86,11 +84,13 @@ pub fn verify(token: &str) -> Result<Identity, Error> {
         }
     })?;
     let (expires_at, last_used) = found.ok_or_else(invalid)?;
-    let expires_at = expires_at.map_or(i64::MAX, seconds);
+    let expires_at = expires_at.map_or(i64::MAX, session::to_unix_time);
     if expires_at <= session::unix_time() {
         return Err(Refusal::Expired.into());
     }
-    if last_used.is_none_or(|at| seconds(at) + 60 <= session::unix_time()) && caller::may_write_in_passing() {
+    if last_used.is_none_or(|at| session::to_unix_time(at) + 60 <= session::unix_time())
+        && caller::may_write_in_passing()
+    {
         owner::act(|| note_use(&id))?;
     }
     Ok(Identity { subject: id, proof: Proof::ApiToken, expires_at })
@@ -103,14 +103,6 @@ fn note_use(id: &str) -> Result<(), Error> {
           WHERE id = (SELECT id FROM rolecall.api_tokens WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED)",
         &[id.into()],
     )?)
-}
-
-/// Seconds since the epoch; infinity is the same as no end.
-fn seconds(time: TimestampWithTimeZone) -> i64 {
-    match i64::from(time) {
-        i64::MAX => i64::MAX,
-        microseconds => microseconds.div_euclid(1_000_000).saturating_add(EPOCHS),
-    }
 }
 
 /// A random text of 256 bits that is shown once and kept as a hash. It needs no slow hash: nobody guesses it.

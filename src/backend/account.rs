@@ -2,9 +2,8 @@
 
 use super::caller;
 use super::catalog::{Key, Row};
-use super::session::watched;
+use super::session::{to_unix_time, watched};
 use crate::error::{Error, Refusal};
-use pgrx::datum::TimestampWithTimeZone;
 use policy::identity::{Identity, Proof};
 use std::collections::BTreeSet;
 use std::ffi::CStr;
@@ -15,8 +14,6 @@ const GUEST: &str = "guest";
 const USERS: &str = "users";
 /// The role whose members may do everything.
 pub const ADMINISTRATORS: &str = "admins";
-/// Seconds between the epochs of Unix and of PostgreSQL.
-const EPOCHS: i64 = 946_684_800;
 
 /// What an identity amounts to.
 pub(super) struct Account {
@@ -137,13 +134,12 @@ fn find(index: &CStr, key: Key) -> Result<Option<Entry>, Error> {
 }
 
 fn entry(row: &Row) -> Option<Entry> {
-    let seconds = |time: TimestampWithTimeZone| i64::from(time).div_euclid(1_000_000) + EPOCHS;
     Some(Entry {
         user: User { id: row.get(c"id")?, username: row.get(c"username")?, email: row.get(c"email") },
         disabled: row.get(c"disabled")?,
         temporary_password: row.get(c"must_change_password")?,
         generation: row.get(c"session_generation")?,
-        revoked_at: row.get(c"sessions_revoked_at").map(seconds),
+        revoked_at: row.get(c"sessions_revoked_at").map(to_unix_time),
         kept_token: row.get(c"kept_token"),
     })
 }

@@ -9,6 +9,7 @@ use super::catalog::Table;
 use super::variables::Variables;
 use super::{caller, fold, setting};
 use crate::error::{Error, Refusal};
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use policy::identity::{Identity, Proof};
 use std::cell::{Cell, RefCell};
@@ -20,6 +21,8 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
+/// Seconds between the epochs of Unix and of PostgreSQL.
+const EPOCHS: i64 = 946_684_800;
 /// How many identities a backend keeps.
 const KEPT: usize = 64;
 
@@ -198,6 +201,14 @@ impl Session {
 pub fn unix_time() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.ok().and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or(i64::MAX)
+}
+
+/// A time of PostgreSQL's in whole seconds since the epoch; infinity is the same as no end.
+pub fn to_unix_time(time: TimestampWithTimeZone) -> i64 {
+    match i64::from(time) {
+        i64::MAX => i64::MAX,
+        microseconds => microseconds.div_euclid(1_000_000).saturating_add(EPOCHS),
+    }
 }
 
 fn load(identity: Option<Identity>) -> Result<Session, Error> {
