@@ -1,0 +1,186 @@
+//! Scopes: a tree of words separated by `:`. Granting a node grants all below it, by whole words.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
+
+/// The longest scope, in bytes.
+const LONGEST: usize = 512;
+
+/// The one spelling of a scope that has two: FlowKit's page says `get_results` where its servers say `get_result`.
+pub fn canonical(scope: &str) -> &str {
+    if scope == "get_results" { "get_result" } else { scope }
+}
+
+/// What keeps a text from being a scope.
+pub fn problem(scope: &str) -> Option<&'static str> {
+    if scope.split(':').any(str::is_empty) {
+        Some("has an empty word")
+    } else if scope.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        Some("holds a space or a control character")
+    } else if scope.len() > LONGEST {
+        Some("is longer than 512 bytes")
+    } else {
+        None
+    }
+}
+
+/// Whether granting `node` grants `scope`.
+pub fn covers(node: &str, scope: &str) -> bool {
+    scope.strip_prefix(node).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+}
+
+/// `scope` and the nodes above it, the nearest first.
+fn ancestors(scope: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(scope), |node| node.rsplit_once(':').map(|(above, _)| above))
+}
+
+/// The scopes of a set of roles, indexed so that a test costs a lookup per word, whatever the number of roles and scopes.
+#[derive(Debug, Default)]
+pub struct Granted {
+    by_role: BTreeMap<String, BTreeSet<String>>,
+    /// The roles that were granted a node, as numbers in the order of `by_role`, ascending.
+    nodes: HashMap<Box<str>, Vec<u32>>,
+    /// The role whose holders may do everything.
+    everything: Option<String>,
+}
+
+impl Granted {
+    /// The scopes of roles; `everything`, if it is held, covers every scope there may be.
+    pub fn new(by_role: BTreeMap<String, BTreeSet<String>>, everything: Option<String>) -> Self {
+        let mut nodes: HashMap<Box<str>, Vec<u32>> = HashMap::new();
+        for (scopes, number) in by_role.values().zip(0..) {
+            for scope in scopes {
+                nodes.entry(scope.as_str().into()).or_default().push(number);
+            }
+        }
+        Self { by_role, nodes, everything }
+    }
+
+    /// Whether some role covers the scope. Allocates nothing.
+    pub fn covers(&self, scope: &str) -> bool {
+        self.everything.is_some() || ancestors(canonical(scope)).any(|node| self.nodes.contains_key(node))
+    }
+
+    /// The role that covers all of `scopes` by itself. Roles are never pooled; of no scopes at all nobody is the holder.
+    pub fn holder<'a, S: AsRef<str> + 'a>(&'a self, scopes: impl Iterator<Item = S> + Clone) -> Option<&'a str> {
+        let first = scopes.clone().next()?;
+        if self.everything.is_some() {
+            return self.everything.as_deref();
+        }
+        let candidates = ancestors(canonical(first.as_ref())).filter_map(|node| self.nodes.get(node)).flatten();
+        let number =
+            candidates.copied().find(|role| scopes.clone().all(|scope| self.role_covers(*role, scope.as_ref())));
+        number.and_then(|number| self.by_role.keys().nth(number as usize)).map(String::as_str)
+    }
+
+    fn role_covers(&self, role: u32, scope: &str) -> bool {
+        let mut granted = ancestors(canonical(scope)).filter_map(|node| self.nodes.get(node));
+        granted.any(|roles| roles.binary_search(&role).is_ok())
+    }
+
+    /// The role that lacks the fewest of `scopes`, with those it lacks. None where no role has any scope.
+    pub fn nearest<'a>(&'a self, scopes: &'a [String]) -> Option<(&'a str, Vec<&'a str>)> {
+        let lacks = self.by_role.iter().zip(0..).map(|((role, _), number)| {
+            let missing = scopes.iter().filter(|scope| !self.role_covers(number, scope));
+            (role.as_str(), missing.map(String::as_str).collect::<Vec<_>>())
+        });
+        lacks.min_by_key(|(_, missing)| missing.len())
+    }
+
+    /// Every scope that some role was granted, in order, without those below another one.
+    pub fn all(&self) -> Vec<&str> {
+        let nodes: BTreeSet<&str> = self.by_role.values().flatten().map(String::as_str).collect();
+        let is_top = |node: &&str| !ancestors(node).skip(1).any(|above| nodes.contains(above));
+        nodes.iter().copied().filter(is_top).collect()
+    }
+}
+
+impl Hash for Granted {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.by_role.hash(state);
+        self.everything.hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn granted(roles: &[(&str, &[&str])]) -> Granted {
+        let set = |scopes: &[&str]| scopes.iter().map(|&scope| scope.to_owned()).collect();
+        Granted::new(roles.iter().map(|(role, scopes)| ((*role).to_owned(), set(scopes))).collect(), None)
+    }
+
+    #[test]
+    fn a_node_covers_its_subtree_by_whole_words() {
+        let granted = granted(&[("r", &["admin1", "nonspatial:dfs:total", "get_result"])]);
+        for scope in
+            ["admin1", "admin1:flows", "admin1:flows:flows", "nonspatial:dfs:total", "get_result", "get_results"]
+        {
+            assert!(granted.covers(scope), "{scope}");
+        }
+        for scope in ["admin10", "admin10:flows", "admin", "nonspatial", "nonspatial:dfs", "", ":", "admin1x", "run"] {
+            assert!(!granted.covers(scope), "{scope}");
+        }
+    }
+
+    #[test]
+    fn one_role_must_cover_all() {
+        let granted = granted(&[("a", &["run"]), ("b", &["admin3"]), ("c", &["admin3:flows", "run"])]);
+        let holder = |scopes: &[&str]| granted.holder(scopes.iter()).map(str::to_owned);
+        assert_eq!(holder(&["run", "admin3:flows:flows"]).as_deref(), Some("c"));
+        assert_eq!(holder(&["run", "admin3:trips:trips"]), None, "a and b are not pooled");
+        assert_eq!(holder(&["admin3:trips"]).as_deref(), Some("b"));
+        assert_eq!(holder(&[]), None);
+        let wanted =
+            ["run".to_owned(), "admin3:flows:a".to_owned(), "admin3:flows".to_owned(), "get_result".to_owned()];
+        assert_eq!(granted.nearest(&wanted), Some(("c", vec!["get_result"])));
+        assert_eq!(granted.all(), ["admin3", "run"]);
+    }
+
+    #[test]
+    fn who_may_do_everything_covers_everything() {
+        let granted = Granted::new(BTreeMap::new(), Some("admins".into()));
+        assert!(granted.covers("x:y"));
+        assert_eq!(granted.holder(["x", "y"].iter()), Some("admins"));
+    }
+
+    #[test]
+    fn what_is_no_scope() {
+        for (scope, is_one) in [
+            ("run", true),
+            ("a:b", true),
+            ("admin3:*:*", true),
+            ("", false),
+            ("a::b", false),
+            (":a", false),
+            ("a:", false),
+        ] {
+            assert_eq!(problem(scope).is_none(), is_one, "{scope}");
+        }
+        assert!(problem("a b").is_some() && problem("a\nb").is_some() && problem(&"x".repeat(513)).is_some());
+    }
+
+    fn path() -> impl Strategy<Value = String> {
+        prop::collection::vec("[ab]{1,2}", 1..4).prop_map(|words| words.join(":"))
+    }
+
+    proptest! {
+        /// The index says what the definition says.
+        #[test]
+        fn the_index_agrees_with_the_definition(
+            roles in prop::collection::vec(prop::collection::btree_set(path(), 0..4), 0..4),
+            wanted in prop::collection::vec(path(), 1..4),
+        ) {
+            let one_covers = |scopes: &BTreeSet<String>, scope: &str| scopes.iter().any(|node| covers(node, scope));
+            let some = roles.iter().any(|scopes| one_covers(scopes, &wanted[0]));
+            let one = roles.iter().any(|scopes| wanted.iter().all(|scope| one_covers(scopes, scope)));
+            let named = roles.into_iter().enumerate().map(|(number, scopes)| (format!("r{number}"), scopes)).collect();
+            let granted = Granted::new(named, None);
+            prop_assert_eq!(granted.covers(&wanted[0]), some);
+            prop_assert_eq!(granted.holder(wanted.iter()).is_some(), one);
+            prop_assert_eq!(granted.nearest(&wanted).is_some_and(|(_, missing)| missing.is_empty()), one);
+        }
+    }
+}
