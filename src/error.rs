@@ -48,6 +48,24 @@ pub enum Error {
     Exists { kind: &'static str, name: String },
     #[error("role {role:?} cannot be granted to role {member:?}: that would be a cycle")]
     RoleCycle { role: String, member: String },
+    #[error("role {0:?} is built in and cannot be {1}")]
+    BuiltIn(String, &'static str),
+    #[error("permission denied: scope {0:?} is missing")]
+    MissingScope(String),
+    #[error("role {role:?} still covers scope {scope:?} through {node:?}")]
+    StillCovered { role: String, scope: String, node: String },
+    #[error("permission denied: you hold no role {role:?} of server {server:?}")]
+    RoleNotHeld { role: String, server: String },
+    #[error("{what} is beyond the {limit} of {of}")]
+    Beyond { what: &'static str, limit: &'static str, of: String },
+    #[error("there is no token: the latest expiry of {0} has passed")]
+    ExpiryPassed(String),
+    #[error("permission denied: none of the roles covers scope {0:?}")]
+    ScopeNotHeld(String),
+    #[error("{0}")]
+    Query(#[from] policy::access::Error),
+    #[error("the server's document is not usable: {0}")]
+    Document(#[from] policy::server::Error),
     #[error("{table} cannot be protected: {problem}")]
     Unprotectable { table: String, problem: &'static str },
     #[error("{table} is not protected")]
@@ -102,20 +120,31 @@ impl Error {
         match self {
             Self::Refused(_) | Self::InvalidToken(_) => Code::ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
             Self::WrongPassword | Self::TooManyAttempts => Code::ERRCODE_INVALID_PASSWORD,
-            Self::NotAdministrator { .. } | Self::NotPermitted(_) | Self::Registration(_) | Self::InvalidInvitation => {
-                Code::ERRCODE_INSUFFICIENT_PRIVILEGE
-            }
+            Self::NotAdministrator { .. }
+            | Self::NotPermitted(_)
+            | Self::MissingScope(_)
+            | Self::RoleNotHeld { .. }
+            | Self::ScopeNotHeld(_)
+            | Self::Registration(_)
+            | Self::InvalidInvitation => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             // Clients that retry serialization failures get the right rows at the second try.
             Self::PlannedForOtherRoles => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Self::IdentityInUse(_)
             | Self::StartedByOther
             | Self::NotProtected { .. }
             | Self::LastAdministrator(_)
+            | Self::BuiltIn(..)
+            | Self::StillCovered { .. }
+            | Self::ExpiryPassed(_)
             | Self::State(..) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::Null { .. } | Self::BadArgument { .. } | Self::Filter { .. } | Self::Unprotectable { .. } => {
                 Code::ERRCODE_INVALID_PARAMETER_VALUE
             }
-            Self::RoleCycle { .. } | Self::WeakPassword(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::RoleCycle { .. }
+            | Self::WeakPassword(_)
+            | Self::Beyond { .. }
+            | Self::Query(_)
+            | Self::Document(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::Missing { .. } => Code::ERRCODE_UNDEFINED_OBJECT,
             Self::Exists { .. } => Code::ERRCODE_DUPLICATE_OBJECT,
             Self::Attempts(_) | Self::Hashing(_) | Self::Signing(_) | Self::Spi(_) => Code::ERRCODE_INTERNAL_ERROR,
@@ -140,7 +169,22 @@ impl Error {
             }
             Self::PlannedForOtherRoles => "Run the transaction again.".into(),
             Self::Filter { error, .. } => return error.hint.clone(),
+            Self::MissingScope(_) => {
+                "Ask an administrator for a role that covers it (rolecall.grant_scopes(), rolecall.grant_role())."
+                    .into()
+            }
+            Self::StillCovered { .. } => {
+                "Revoke that one and grant what is to stay of it (rolecall.grant_scopes()).".into()
+            }
+            Self::RoleNotHeld { .. } | Self::ScopeNotHeld(_) => {
+                "rolecall.whoami() shows the roles and scopes you have.".into()
+            }
+            Self::Document(_) => "Give the server's OpenAPI document, or {\"scopes\": [..], \"audience\": ..}.".into(),
             Self::NotProtected { .. } => "Call rolecall.protect() first.".into(),
+            Self::Missing { kind: "scope", .. } => {
+                "The server's document has no such scope: rolecall.register_server() takes a new one.".into()
+            }
+            Self::Missing { kind: "server", .. } => "Register it with rolecall.register_server().".into(),
             Self::Missing { kind: "role", .. } => "Create it with rolecall.create_role().".into(),
             _ => return None,
         })

@@ -132,7 +132,7 @@ fn whoami() -> Reported<pgrx::JsonB> {
         "email": user.and_then(|user| user.email.as_ref()),
         "api_token_id": api_token,
         "roles": session.roles,
-        "scopes": [],
+        "scopes": session.scopes.all(),
         "expires_at": expires_at.map(timestamp).transpose()?,
         "via": via,
     })))

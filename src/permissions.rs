@@ -1,10 +1,12 @@
 //! What a role may do with which rows.
 
 use crate::administrators::require_administrator;
+use crate::backend::catalog::{Key, Table};
 use crate::backend::jsonb;
 use crate::error::{Error, Reported, required};
 use crate::{filters, policies, query, roles};
 use pgrx::prelude::*;
+use std::collections::BTreeSet;
 
 /// The actions a permission can be about, each with a policy of its own.
 pub const ACTIONS: [&str; 4] = ["select", "insert", "update", "delete"];
@@ -13,16 +15,36 @@ pub const ACTIONS: [&str; 4] = ["select", "insert", "update", "delete"];
 #[pg_extern(sql = false)]
 fn protect(target: Option<pg_sys::Oid>) -> Reported<()> {
     require_administrator("protect()")?;
+    Ok(enable(required(target, "target")?)?)
+}
+
+/// Protects a table and lets the kit openflow's roles do with it what they are for.
+#[pg_extern(sql = false)]
+fn file_store(target: Option<pg_sys::Oid>) -> Reported<()> {
+    require_administrator("file_store()")?;
     let target = required(target, "target")?;
+    for (role, actions) in [("filestore users", &ACTIONS[..1]), ("filestore admins", &ACTIONS[..])] {
+        roles::must_exist(role).map_err(|_| {
+            Error::State(
+                "the roles of the file store are missing",
+                "Call rolecall.add_default_roles('openflow') first.",
+            )
+        })?;
+        enable(target)?;
+        permit(role, target, actions, "{}")?;
+    }
+    Ok(policies::recompile(target)?)
+}
+
+fn enable(target: pg_sys::Oid) -> Result<(), Error> {
     must_be_protectable(target)?;
     Spi::run_with_args(
         "INSERT INTO rolecall.protected_tables (target) VALUES ($1) ON CONFLICT DO NOTHING",
         &[target.into()],
-    )
-    .map_err(Error::from)?;
+    )?;
     lock(target)?;
     policies::enable(target)?;
-    Ok(policies::recompile(target)?)
+    policies::recompile(target)
 }
 
 /// Removes rolecall's policies and permissions and turns row-level security off.
@@ -53,15 +75,37 @@ fn allow(
     roles::must_exist(role)?;
     lock(target)?;
     filters::read(&filters::describe(target)?, &filter)?;
+    permit(role, target, actions, &filter)?;
+    Ok(policies::recompile(target)?)
+}
+
+fn permit(role: &str, target: pg_sys::Oid, actions: &[&str], filter: &str) -> Result<(), Error> {
     for action in actions {
         Spi::run_with_args(
             "INSERT INTO rolecall.permissions (role, target, action, filter) VALUES ($1, $2, $3, $4::pg_catalog.jsonb) \
              ON CONFLICT (target, action, role) DO UPDATE SET filter = excluded.filter",
-            &[role.into(), target.into(), (*action).into(), filter.as_str().into()],
-        )
-        .map_err(Error::from)?;
+            &[role.into(), target.into(), (*action).into(), filter.into()],
+        )?;
     }
-    Ok(policies::recompile(target)?)
+    Ok(())
+}
+
+/// Does what changes or removes the name of a role, in the policies too. The caller has locked the role.
+pub fn follow<T>(role: &str, change: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    // Read fresh: a permission that an older snapshot does not show goes as well, and its policy must not stay.
+    let mut targets = BTreeSet::new();
+    Table::open(c"permissions")?.scan(c"permissions_role", Some(Key::Text(role)), |row| {
+        targets.extend(row.get::<pg_sys::Oid>(c"target").map(pg_sys::Oid::to_u32));
+    })?;
+    let targets: Vec<_> = targets.into_iter().map(pg_sys::Oid::from).collect();
+    for target in &targets {
+        lock(*target)?;
+    }
+    let result = change()?;
+    for target in targets {
+        policies::recompile(target)?;
+    }
+    Ok(result)
 }
 
 /// Takes a permission back.

@@ -5,7 +5,7 @@ use crate::api_tokens::Secret;
 use crate::backend::{account, catalog, statement};
 use crate::error::{Error, Reported, required};
 use crate::users::{self, New, bad};
-use crate::{password, passwords, roles};
+use crate::{kits, password, passwords, roles};
 use pgrx::prelude::*;
 use policy::registration::{Mode, is_address};
 use serde_json::json;
@@ -154,12 +154,9 @@ fn close_after_the_first() -> Result<(), Error> {
 
 /// Superusers are administrators: they create users and give them roles.
 fn make_first_roles() -> Result<(), Error> {
-    Spi::run(
-        "INSERT INTO rolecall.roles (name, description, built_in) VALUES
-            ('superuser', 'Administrators: create users and give them roles', true),
-            ('staff', 'People of the house', true)
-         ON CONFLICT DO NOTHING",
-    )?;
+    for role in kits::find("graphistry")?.roles {
+        kits::create(role)?;
+    }
     roles::grant(account::ADMINISTRATORS, "role:superuser")
 }
 

@@ -3,27 +3,76 @@
 use crate::administrators::{keep_one, require_administrator};
 use crate::backend::{account, session};
 use crate::error::{Error, Reported, required};
-use crate::query;
+use crate::users::bad;
+use crate::{permissions, query, servers};
+use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::prelude::*;
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 
+/// How many characters a role's name may have.
+const LONGEST_NAME: usize = 255;
+
 /// Creates a role.
 #[pg_extern(sql = false)]
-fn create_role(name: Option<&str>, description: Option<&str>, database_role: Option<&CStr>) -> Reported<()> {
+fn create_role(
+    name: Option<&str>,
+    description: Option<&str>,
+    pool: Option<bool>,
+    server: Option<&str>,
+    database_role: Option<&CStr>,
+    latest_expiry: Option<TimestampWithTimeZone>,
+    longest_life: Option<Interval>,
+) -> Reported<()> {
     require_administrator("create_role()")?;
-    let name = required(name, "name")?;
-    if name.is_empty() {
-        return Err(Error::BadArgument { what: "role name", value: name.into(), problem: "must not be empty" }.into());
-    }
+    let name = checked(required(name, "name")?)?;
+    let pool = required(pool, "pool")?;
     let database_role = database_role.map(self::database_role).transpose()?;
+    servers::must_allow(server, latest_expiry, longest_life.as_ref())?;
     let created = run(
-        "INSERT INTO rolecall.roles (name, description, database_role) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-        &[name.into(), description.into(), database_role.into()],
+        "INSERT INTO rolecall.roles (name, description, pool, server, database_role, latest_expiry, longest_life)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+        &[
+            name.into(),
+            description.into(),
+            pool.into(),
+            server.into(),
+            database_role.into(),
+            latest_expiry.into(),
+            longest_life.into(),
+        ],
     )?;
     if created == 0 {
         return Err(Error::Exists { kind: "role", name: name.into() }.into());
     }
+    Ok(())
+}
+
+/// Gives a role another name.
+#[pg_extern(sql = false)]
+fn rename_role(name: Option<&str>, new_name: Option<&str>) -> Reported<()> {
+    require_administrator("rename_role()")?;
+    Ok(rename(required(name, "name")?, required(new_name, "new_name")?)?)
+}
+
+/// Removes a role.
+#[pg_extern(sql = false)]
+fn drop_role(name: Option<&str>) -> Reported<()> {
+    require_administrator("drop_role()")?;
+    let name = required(name, "name")?;
+    if lock(name)?.built_in {
+        return Err(Error::BuiltIn(name.into(), "dropped").into());
+    }
+    // What names it without a foreign key must not wait for another role of that name.
+    for statement in [
+        "UPDATE rolecall.settings SET registration_roles = pg_catalog.array_remove(registration_roles, $1)
+          WHERE $1 = ANY (registration_roles)",
+        "UPDATE rolecall.invitations SET roles = pg_catalog.array_remove(roles, $1) WHERE $1 = ANY (roles)",
+    ] {
+        run(statement, &[name.into()])?;
+    }
+    let drop = || run("DELETE FROM rolecall.roles WHERE name = $1", &[name.into()]);
+    keep_one(name, || permissions::follow(name, drop))?;
     Ok(())
 }
 
@@ -52,10 +101,41 @@ fn revoke_role(role: Option<&str>, member: Option<&str>) -> Reported<()> {
     Ok(())
 }
 
-/// Whether the present identity holds `role`.
+/// The roles of a user, nesting resolved.
 #[pg_extern(sql = false)]
-fn has_role(role: &str) -> Reported<bool> {
-    Ok(session::current()?.has_role(role))
+fn roles_of(username: Option<&str>) -> Reported<SetOfIterator<'static, String>> {
+    let username = required(username, "username")?;
+    let session = session::current()?;
+    if session.user.as_ref().is_none_or(|user| user.username != username) {
+        require_administrator("roles_of() another user")?;
+    }
+    let held = account::held_by(&crate::users::id_of(username)?)?;
+    Ok(SetOfIterator::new(held.map(|held| held.roles).unwrap_or_default()))
+}
+
+/// Gives a role another name, without asking who calls.
+pub fn rename(name: &str, new_name: &str) -> Result<(), Error> {
+    checked(new_name)?;
+    Spi::run("LOCK TABLE rolecall.roles IN SHARE ROW EXCLUSIVE MODE")?;
+    let role = lock(name)?;
+    if role.built_in && !role.everybody {
+        return Err(Error::BuiltIn(name.into(), "renamed"));
+    }
+    if query::one::<bool>("SELECT true FROM rolecall.roles WHERE name = $1", &[new_name.into()])?.is_some() {
+        return Err(Error::Exists { kind: "role", name: new_name.into() });
+    }
+    for statement in [
+        "UPDATE rolecall.settings SET registration_roles = pg_catalog.array_replace(registration_roles, $1, $2)
+          WHERE $1 = ANY (registration_roles)",
+        "UPDATE rolecall.invitations SET roles = pg_catalog.array_replace(roles, $1, $2) WHERE $1 = ANY (roles)",
+        "UPDATE rolecall.server_tokens SET roles = roles - $1 || pg_catalog.jsonb_build_object($2, roles -> $1)
+          WHERE roles ? $1",
+    ] {
+        run(statement, &[name.into(), new_name.into()])?;
+    }
+    let rename = || run("UPDATE rolecall.roles SET name = $2 WHERE name = $1", &[name.into(), new_name.into()]);
+    permissions::follow(name, rename)?;
+    Ok(())
 }
 
 /// Grants without asking who calls.
@@ -80,10 +160,44 @@ pub fn database_role(name: &CStr) -> Result<pg_sys::Oid, Error> {
     oid.ok_or_else(|| Error::Missing { kind: "database role", name: name.into_owned() })
 }
 
-/// Raises an error unless the role exists.
+/// Raises an error unless the role exists, and keeps it from being dropped or renamed until the transaction ends.
 pub fn must_exist(role: &str) -> Result<(), Error> {
-    let found = query::one::<bool>("SELECT EXISTS (SELECT FROM rolecall.roles WHERE name = $1)", &[role.into()])?;
-    if found == Some(true) { Ok(()) } else { Err(Error::Missing { kind: "role", name: role.into() }) }
+    let found = run("SELECT FROM rolecall.roles WHERE name = $1 FOR KEY SHARE", &[role.into()])?;
+    if found > 0 { Ok(()) } else { Err(missing(role)) }
+}
+
+fn missing(role: &str) -> Error {
+    Error::Missing { kind: "role", name: role.into() }
+}
+
+/// What decides whether a role may be dropped or renamed.
+struct Kind {
+    built_in: bool,
+    everybody: bool,
+}
+
+/// Keeps everybody else from using the role until the transaction ends.
+fn lock(role: &str) -> Result<Kind, Error> {
+    Spi::connect_mut(|client| {
+        let query = "SELECT built_in, everybody FROM rolecall.roles WHERE name = $1 FOR UPDATE";
+        let rows = client.update(query, Some(1), &[role.into()])?;
+        if rows.is_empty() {
+            return Err(missing(role));
+        }
+        let (built_in, everybody) = rows.first().get_two::<bool, bool>()?;
+        Ok(Kind { built_in: built_in.unwrap_or(true), everybody: everybody.unwrap_or(false) })
+    })
+}
+
+/// The name, where it may be a role's.
+fn checked(name: &str) -> Result<&str, Error> {
+    if name.is_empty() {
+        Err(bad("role name", name, "must not be empty"))
+    } else if name.chars().count() > LONGEST_NAME {
+        Err(bad("role name", name, "is longer than 255 characters"))
+    } else {
+        Ok(name)
+    }
 }
 
 /// What a role can be granted to.
@@ -119,7 +233,7 @@ fn grant_to_role(role: &str, member: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Runs a statement and returns how many rows it changed.
-fn run(statement: &str, arguments: &[pgrx::datum::DatumWithOid]) -> Result<usize, Error> {
+/// Runs a statement and returns how many rows it changed or found.
+pub fn run(statement: &str, arguments: &[pgrx::datum::DatumWithOid]) -> Result<usize, Error> {
     Ok(Spi::connect_mut(|client| client.update(statement, None, arguments).map(|rows| rows.len()))?)
 }

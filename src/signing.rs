@@ -10,7 +10,8 @@ use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use p256::pkcs8::EncodePrivateKey;
 use pgrx::prelude::*;
-use rsa::pkcs1::EncodeRsaPrivateKey;
+use rsa::pkcs1::{DecodeRsaPrivateKey, EncodeRsaPrivateKey};
+use rsa::pkcs8::{EncodePublicKey, LineEnding};
 use serde_json::{Value, json};
 
 /// The length of a secret: as long as the hash, as RFC 7518, section 3.2 demands.
@@ -44,7 +45,16 @@ fn set_signing_key(alg: Option<&str>, key: Option<&str>) -> Reported<String> {
     // Two administrators at once: the later one's key signs.
     Spi::run("LOCK TABLE rolecall.signing_keys IN SHARE ROW EXCLUSIVE MODE").map_err(Error::from)?;
     Spi::run("UPDATE rolecall.signing_keys SET active = false WHERE active").map_err(Error::from)?;
-    Ok(store(alg, *algorithm, &key)?)
+    Ok(store(alg, *algorithm, &key, true)?)
+}
+
+/// The public key that verifies tokens for other servers.
+#[pg_extern(sql = false)]
+fn server_key() -> Reported<String> {
+    let failure = |e: &dyn std::fmt::Display| Error::Signing(e.to_string());
+    let key = rsa_key()?;
+    let private = rsa::RsaPrivateKey::from_pkcs1_der(key.secret.as_bytes()).map_err(|e| failure(&e))?;
+    Ok(private.to_public_key().to_public_key_pem(LineEnding::LF).map_err(|e| failure(&e))?)
 }
 
 /// Accepts tokens of another issuer. Replacing a key ends the logins with the former one.
@@ -117,13 +127,35 @@ pub fn active_key() -> Result<ActiveKey, Error> {
         return Ok(key);
     }
     // Of two sessions that find no key, one makes it and the other waits for it.
-    store("HS256", Algorithm::HS256, &make(Algorithm::HS256)?)?;
+    store("HS256", Algorithm::HS256, &make(Algorithm::HS256)?, true)?;
     read_active_key()?.ok_or_else(|| Error::Signing("no signing key is active".into()))
 }
 
+/// The newest key for RS256, which is what other servers verify; made when there is none, for nothing else.
+pub fn rsa_key() -> Result<ActiveKey, Error> {
+    let read = || {
+        read_key(
+            "SELECT kid, algorithm, secret FROM rolecall.signing_keys WHERE algorithm = 'RS256'
+              ORDER BY active DESC, created_at DESC",
+        )
+    };
+    if let Some(key) = read()? {
+        return Ok(key);
+    }
+    Spi::run("LOCK TABLE rolecall.signing_keys IN SHARE ROW EXCLUSIVE MODE")?;
+    if let Some(key) = read()? {
+        return Ok(key);
+    }
+    store("RS256", Algorithm::RS256, &make(Algorithm::RS256)?, false)?;
+    read()?.ok_or_else(|| Error::Signing("the new key cannot be read".into()))
+}
+
 fn read_active_key() -> Result<Option<ActiveKey>, Error> {
+    read_key("SELECT kid, algorithm, secret FROM rolecall.signing_keys WHERE active")
+}
+
+fn read_key(query: &str) -> Result<Option<ActiveKey>, Error> {
     let found = Spi::connect(|client| {
-        let query = "SELECT kid, algorithm, secret FROM rolecall.signing_keys WHERE active";
         let rows = client.select(query, Some(1), &[])?;
         if rows.is_empty() { Ok((None, None, None)) } else { rows.first().get_three::<String, String, Vec<u8>>() }
     })?;
@@ -132,16 +164,17 @@ fn read_active_key() -> Result<Option<ActiveKey>, Error> {
     Ok(algorithm.map(|algorithm| ActiveKey { kid, algorithm, secret: encoding(algorithm, &secret) }))
 }
 
-/// Stores a key as the one that signs, unless there is one; returns its id.
-fn store(name: &str, algorithm: Algorithm, key: &EncodingKey) -> Result<String, Error> {
+/// Stores a key, as the one that signs logins unless there is one; returns its id.
+fn store(name: &str, algorithm: Algorithm, key: &EncodingKey, active: bool) -> Result<String, Error> {
     let kid = uuid::Uuid::now_v7().to_string();
     let failure = |e: jsonwebtoken::errors::Error| Error::Signing(e.to_string());
     let mut jwk = Jwk::from_encoding_key(key, algorithm).map_err(failure)?;
     jwk.common.key_id = Some(kid.clone());
     let jwk = serde_json::to_value(&jwk).map_err(|e| Error::Signing(e.to_string()))?;
     Spi::run_with_args(
-        "INSERT INTO rolecall.signing_keys (kid, algorithm, secret, jwk) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-        &[kid.as_str().into(), name.into(), key.as_bytes().to_vec().into(), pgrx::JsonB(jwk).into()],
+        "INSERT INTO rolecall.signing_keys (kid, algorithm, secret, jwk, active) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT DO NOTHING",
+        &[kid.as_str().into(), name.into(), key.as_bytes().to_vec().into(), pgrx::JsonB(jwk).into(), active.into()],
     )?;
     Ok(kid)
 }

@@ -73,7 +73,7 @@ fn enable_user(username: Option<&str>) -> Reported<()> {
         .map_err(Error::from)?)
 }
 
-/// Ends every login of a user so far.
+/// Ends every login of a user so far, and his tokens for other servers.
 #[pg_extern(sql = false)]
 fn revoke_sessions(username: Option<&str>) -> Reported<()> {
     let username = required(username, "username")?;
@@ -82,14 +82,17 @@ fn revoke_sessions(username: Option<&str>) -> Reported<()> {
         require_administrator("revoke_sessions() of another user")?;
     }
     let id = id_of(username)?;
-    Ok(Spi::run_with_args(
+    for statement in [
         "UPDATE rolecall.users
             SET kept_token = NULL, session_generation = session_generation + 1,
                 sessions_revoked_at = pg_catalog.clock_timestamp()
           WHERE id = $1",
-        &[id.into()],
-    )
-    .map_err(Error::from)?)
+        "UPDATE rolecall.server_tokens SET revoked_at = pg_catalog.clock_timestamp()
+          WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > pg_catalog.now()",
+    ] {
+        Spi::run_with_args(statement, &[id.as_str().into()]).map_err(Error::from)?;
+    }
+    Ok(())
 }
 
 /// Makes the first administrator from the hash of his password.

@@ -37,18 +37,63 @@ COMMENT ON COLUMN rolecall.users.kept_token IS 'The one earlier login that stays
 COMMENT ON COLUMN rolecall.users.issuer IS 'The token issuer whose subject this user is; NULL: created here';
 COMMENT ON COLUMN rolecall.users.created_at IS 'When the user was created';
 
+CREATE TABLE rolecall.servers (
+    name          text COLLATE "C" PRIMARY KEY CHECK (name <> ''),
+    audience      text COLLATE "C" NOT NULL UNIQUE CHECK (audience NOT IN ('', 'rolecall')),
+    latest_expiry timestamptz,
+    longest_life  interval CHECK (longest_life > '0'),
+    registered_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE rolecall.servers IS 'Other servers, for which users get tokens';
+COMMENT ON COLUMN rolecall.servers.name IS 'The name';
+COMMENT ON COLUMN rolecall.servers.audience IS 'The claim aud of its tokens. Never rolecall: such a token would be a login';
+COMMENT ON COLUMN rolecall.servers.latest_expiry IS 'No token for it is good beyond this';
+COMMENT ON COLUMN rolecall.servers.longest_life IS 'No token for it is good for longer';
+COMMENT ON COLUMN rolecall.servers.registered_at IS 'When its document was last registered';
+
+CREATE TABLE rolecall.server_scopes (
+    server text COLLATE "C" REFERENCES rolecall.servers ON DELETE CASCADE,
+    scope  text COLLATE "C",
+    PRIMARY KEY (server, scope)
+);
+COMMENT ON TABLE rolecall.server_scopes IS 'The scopes in each server''s document';
+COMMENT ON COLUMN rolecall.server_scopes.server IS 'The server';
+COMMENT ON COLUMN rolecall.server_scopes.scope IS 'A leaf of its tree of scopes';
+
 CREATE TABLE rolecall.roles (
     name          text COLLATE "C" PRIMARY KEY CHECK (name <> ''),
     description   text,
     built_in      boolean NOT NULL DEFAULT false,
-    database_role regrole
+    everybody     boolean NOT NULL DEFAULT false,
+    pool          boolean NOT NULL DEFAULT false,
+    server        text COLLATE "C" REFERENCES rolecall.servers,
+    database_role regrole,
+    latest_expiry timestamptz,
+    longest_life  interval CHECK (longest_life > '0'),
+    CHECK (server IS NOT NULL OR (latest_expiry IS NULL AND longest_life IS NULL))
 );
+CREATE UNIQUE INDEX roles_everybody ON rolecall.roles (everybody) WHERE everybody;
+CREATE INDEX roles_server ON rolecall.roles (server) WHERE server IS NOT NULL;
 CREATE INDEX roles_database_role ON rolecall.roles (database_role) WHERE database_role IS NOT NULL;
 COMMENT ON TABLE rolecall.roles IS 'Named sets of permissions; members are users and other roles';
 COMMENT ON COLUMN rolecall.roles.name IS 'The name, as has_role() and policies spell it';
 COMMENT ON COLUMN rolecall.roles.description IS 'What the role is for';
-COMMENT ON COLUMN rolecall.roles.built_in IS 'Made by rolecall itself';
+COMMENT ON COLUMN rolecall.roles.built_in IS 'Made by rolecall itself: neither dropped nor renamed';
+COMMENT ON COLUMN rolecall.roles.everybody IS 'The one role that every session holds; it may be renamed';
+COMMENT ON COLUMN rolecall.roles.pool IS 'A queue that its members consume together';
+COMMENT ON COLUMN rolecall.roles.server IS 'The server whose scopes it grants and for whose tokens it is';
 COMMENT ON COLUMN rolecall.roles.database_role IS 'Sessions whose session_user is a member of this database role hold the role';
+COMMENT ON COLUMN rolecall.roles.latest_expiry IS 'No server token made with it is good beyond this';
+COMMENT ON COLUMN rolecall.roles.longest_life IS 'No server token made with it is good for longer';
+
+CREATE TABLE rolecall.role_scopes (
+    role  text COLLATE "C" REFERENCES rolecall.roles ON UPDATE CASCADE ON DELETE CASCADE,
+    scope text COLLATE "C" CHECK (scope <> ''),
+    PRIMARY KEY (role, scope)
+);
+COMMENT ON TABLE rolecall.role_scopes IS 'The scopes of roles. A node stands for all below it';
+COMMENT ON COLUMN rolecall.role_scopes.role IS 'The role';
+COMMENT ON COLUMN rolecall.role_scopes.scope IS 'A node or leaf of the tree of scopes';
 
 CREATE TABLE rolecall.user_roles (
     user_id text COLLATE "C" REFERENCES rolecall.users ON DELETE CASCADE,
@@ -133,6 +178,28 @@ COMMENT ON TABLE rolecall.api_token_roles IS 'The roles of API tokens';
 COMMENT ON COLUMN rolecall.api_token_roles.token IS 'The token';
 COMMENT ON COLUMN rolecall.api_token_roles.role IS 'Its role';
 
+CREATE TABLE rolecall.server_tokens (
+    id         text COLLATE "C" PRIMARY KEY,
+    user_id    text COLLATE "C" REFERENCES rolecall.users ON UPDATE CASCADE ON DELETE SET NULL,
+    username   text NOT NULL,
+    server     text COLLATE "C" NOT NULL REFERENCES rolecall.servers ON DELETE CASCADE,
+    roles      jsonb NOT NULL,
+    issued_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    expires_at timestamptz NOT NULL,
+    revoked_at timestamptz
+);
+CREATE INDEX server_tokens_user ON rolecall.server_tokens (user_id);
+CREATE INDEX server_tokens_server ON rolecall.server_tokens (server, expires_at);
+COMMENT ON TABLE rolecall.server_tokens IS 'Tokens that users were issued for other servers; not the tokens themselves';
+COMMENT ON COLUMN rolecall.server_tokens.id IS 'The claim jti';
+COMMENT ON COLUMN rolecall.server_tokens.user_id IS 'Whose it is; NULL: the user is gone';
+COMMENT ON COLUMN rolecall.server_tokens.username IS 'The claim sub';
+COMMENT ON COLUMN rolecall.server_tokens.server IS 'The server it is for';
+COMMENT ON COLUMN rolecall.server_tokens.roles IS 'Its roles, each with its scopes';
+COMMENT ON COLUMN rolecall.server_tokens.issued_at IS 'When it was issued';
+COMMENT ON COLUMN rolecall.server_tokens.expires_at IS 'From when on it is refused';
+COMMENT ON COLUMN rolecall.server_tokens.revoked_at IS 'When it was revoked';
+
 CREATE TABLE rolecall.invitations (
     secret_hash bytea PRIMARY KEY,
     email       text NOT NULL,
@@ -192,15 +259,33 @@ COMMENT ON COLUMN rolecall.compiled_policies.target IS 'The table';
 COMMENT ON COLUMN rolecall.compiled_policies.action IS 'The policy''s command';
 COMMENT ON COLUMN rolecall.compiled_policies.clauses IS 'The policy''s USING and WITH CHECK';
 
-INSERT INTO rolecall.roles (name, description, built_in) VALUES
-    ('admins', 'May do everything', true),
-    ('users', 'Every logged-in user', true),
-    ('guest', 'Everybody, logged in or not', true);
+INSERT INTO rolecall.roles (name, description, built_in, everybody) VALUES
+    ('admins', 'May do everything', true, false),
+    ('users', 'Every logged-in user', true, false),
+    ('guest', 'Everybody, logged in or not', true, true);
+
+-- A dump has the role of everybody only under another name, and CREATE EXTENSION has made it as guest before that is
+-- restored: then it takes the name.
+CREATE FUNCTION rolecall.keep_one_everybody() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE rolecall.roles SET name = NEW.name, description = NEW.description WHERE everybody;
+    RETURN CASE WHEN NOT FOUND THEN NEW END;
+END
+$$;
+COMMENT ON FUNCTION rolecall.keep_one_everybody() IS 'Makes a second role of everybody the name of the first';
+CREATE TRIGGER keep_one_everybody BEFORE INSERT ON rolecall.roles
+    FOR EACH ROW WHEN (NEW.everybody) EXECUTE FUNCTION rolecall.keep_one_everybody();
+ALTER TABLE rolecall.roles ENABLE ALWAYS TRIGGER keep_one_everybody;
 
 -- pg_dump keeps what people entered; what CREATE EXTENSION makes is made again. Keys that sign are left out: a dump is
 -- to hold no secret, and a new key only makes people log in again. Of passwords, API tokens and invitations there are
 -- hashes only.
 SELECT pg_extension_config_dump('rolecall.users', '');
+SELECT pg_extension_config_dump('rolecall.servers', '');
+SELECT pg_extension_config_dump('rolecall.server_scopes', '');
+SELECT pg_extension_config_dump('rolecall.role_scopes', '');
+SELECT pg_extension_config_dump('rolecall.server_tokens', '');
 SELECT pg_extension_config_dump('rolecall.roles', 'WHERE name NOT IN (''admins'', ''users'', ''guest'')');
 SELECT pg_extension_config_dump('rolecall.user_roles', '');
 SELECT pg_extension_config_dump('rolecall.role_members', '');

@@ -34,3 +34,6 @@ ALTER TABLE rolecall.verification_keys ENABLE ALWAYS TRIGGER invalidate_sessions
 CREATE TRIGGER invalidate_sessions AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE
     ON rolecall.settings FOR EACH STATEMENT EXECUTE FUNCTION rolecall.invalidate_sessions();
 ALTER TABLE rolecall.settings ENABLE ALWAYS TRIGGER invalidate_sessions;
+CREATE TRIGGER invalidate_sessions AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE
+    ON rolecall.role_scopes FOR EACH STATEMENT EXECUTE FUNCTION rolecall.invalidate_sessions();
+ALTER TABLE rolecall.role_scopes ENABLE ALWAYS TRIGGER invalidate_sessions;

@@ -37,11 +37,14 @@ EXCEPTION
 END
 $$;
 
--- The planner calls the support functions: one replaces has_role() of a constant by true or false, the other marks
+-- The planner calls the support functions: two replace has_role() and has_scope() of a constant by true or false, the other marks
 -- plans whose rows depend on who asks, so that the identity cannot change under them.
 CREATE FUNCTION rolecall.has_role_support(internal) RETURNS internal
     LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'has_role_support';
 COMMENT ON FUNCTION rolecall.has_role_support(internal) IS 'Planner support: folds has_role() of a constant';
+CREATE FUNCTION rolecall.has_scope_support(internal) RETURNS internal
+    LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'has_scope_support';
+COMMENT ON FUNCTION rolecall.has_scope_support(internal) IS 'Planner support: folds has_scope() of a constant';
 CREATE FUNCTION rolecall.identity_support(internal) RETURNS internal
     LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'identity_support';
 COMMENT ON FUNCTION rolecall.identity_support(internal) IS 'Planner support: marks plans that depend on the identity';

@@ -21,6 +21,12 @@ CREATE FUNCTION rolecall.disallow(role text, target regclass, action text) RETUR
     AS 'MODULE_PATHNAME', 'disallow_wrapper';
 COMMENT ON FUNCTION rolecall.disallow(text, regclass, text) IS 'Takes a permission back (administrators)';
 
+CREATE FUNCTION rolecall.file_store(target regclass) RETURNS void
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
+    AS 'MODULE_PATHNAME', 'file_store_wrapper';
+COMMENT ON FUNCTION rolecall.file_store(regclass) IS
+    'Marks a table as the file store: filestore users may read all of it, filestore admins do everything (administrators)';
+
 CREATE FUNCTION rolecall.compile_filter(target regclass, filter jsonb) RETURNS text
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'compile_filter_wrapper';
 COMMENT ON FUNCTION rolecall.compile_filter(regclass, jsonb) IS 'The SQL condition that a filter becomes';

@@ -17,8 +17,8 @@ COMMENT ON COLUMN rolecall.audit_entries.actor IS 'Who: a user''s name, api_toke
 COMMENT ON COLUMN rolecall.audit_entries.acting_as IS 'The user he had become() at the time';
 COMMENT ON COLUMN rolecall.audit_entries.session_role IS 'The database role of the session';
 COMMENT ON COLUMN rolecall.audit_entries.address IS 'The client''s address; NULL: a local socket';
-COMMENT ON COLUMN rolecall.audit_entries.action IS 'insert, update, delete or become';
-COMMENT ON COLUMN rolecall.audit_entries.object IS 'The table of rolecall''s that changed; for become, the user';
+COMMENT ON COLUMN rolecall.audit_entries.action IS 'insert, update, delete, become or register_server';
+COMMENT ON COLUMN rolecall.audit_entries.object IS 'The table of rolecall''s that changed; for become, the user; for register_server, the server';
 COMMENT ON COLUMN rolecall.audit_entries.old IS 'The row as it was, for an update what changed in it; secrets left out';
 COMMENT ON COLUMN rolecall.audit_entries.new IS 'The row as it is, for an update what changed in it; secrets left out';
 SELECT pg_extension_config_dump('rolecall.audit_entries', '');
@@ -42,7 +42,7 @@ DECLARE
     secret text;
 BEGIN
     -- A restore loads what was recorded when it was first written: pg_dump's own statement, alone.
-    IF TG_OP = 'INSERT' AND current_query() ~ '^COPY rolecall\.\w+ (\([^;]*\) )?FROM stdin;?\s*$' THEN
+    IF current_query() ~ '^COPY rolecall\.\w+ (\([^;]*\) )?FROM stdin;?\s*$' THEN
         RETURN NULL;
     END IF;
     IF TG_OP = 'UPDATE' THEN
@@ -54,6 +54,12 @@ BEGIN
         IF TG_TABLE_NAME = 'users' THEN
             before := before || jsonb_build_object('username', OLD.username);
             after := after || jsonb_build_object('username', NEW.username);
+        ELSIF TG_TABLE_NAME IN ('roles', 'servers') THEN
+            before := before || jsonb_build_object('name', OLD.name);
+            after := after || jsonb_build_object('name', NEW.name);
+        ELSIF TG_TABLE_NAME = 'server_tokens' THEN
+            before := before || jsonb_build_object('id', OLD.id);
+            after := after || jsonb_build_object('id', NEW.id);
         END IF;
     END IF;
     FOREACH secret IN ARRAY coalesce(TG_ARGV, '{}') LOOP
@@ -88,6 +94,12 @@ CREATE TRIGGER record_change AFTER INSERT OR DELETE OR UPDATE
 CREATE TRIGGER record_change AFTER INSERT OR DELETE OR UPDATE
     ON rolecall.role_members FOR EACH ROW EXECUTE FUNCTION rolecall.record_change();
 CREATE TRIGGER record_change AFTER INSERT OR DELETE OR UPDATE
+    ON rolecall.servers FOR EACH ROW EXECUTE FUNCTION rolecall.record_change();
+CREATE TRIGGER record_change AFTER INSERT OR DELETE OR UPDATE
+    ON rolecall.role_scopes FOR EACH ROW EXECUTE FUNCTION rolecall.record_change();
+CREATE TRIGGER record_change AFTER INSERT OR DELETE OR UPDATE
+    ON rolecall.server_tokens FOR EACH ROW EXECUTE FUNCTION rolecall.record_change();
+CREATE TRIGGER record_change AFTER INSERT OR DELETE OR UPDATE
     ON rolecall.signing_keys FOR EACH ROW EXECUTE FUNCTION rolecall.record_change('secret', 'jwk');
 CREATE TRIGGER record_change AFTER INSERT OR DELETE OR UPDATE
     ON rolecall.verification_keys FOR EACH ROW EXECUTE FUNCTION rolecall.record_change('jwk');
@@ -114,7 +126,7 @@ COMMENT ON COLUMN rolecall.audit_log.actor IS 'Who: a user''s name, api_token:ID
 COMMENT ON COLUMN rolecall.audit_log.acting_as IS 'The user he had become() at the time';
 COMMENT ON COLUMN rolecall.audit_log.session_role IS 'The database role of the session';
 COMMENT ON COLUMN rolecall.audit_log.address IS 'The client''s address; NULL: a local socket';
-COMMENT ON COLUMN rolecall.audit_log.action IS 'insert, update, delete or become';
-COMMENT ON COLUMN rolecall.audit_log.object IS 'The table of rolecall''s that changed; for become, the user';
+COMMENT ON COLUMN rolecall.audit_log.action IS 'insert, update, delete, become or register_server';
+COMMENT ON COLUMN rolecall.audit_log.object IS 'The table of rolecall''s that changed; for become, the user; for register_server, the server';
 COMMENT ON COLUMN rolecall.audit_log.old IS 'The row as it was, for an update what changed in it; secrets left out';
 COMMENT ON COLUMN rolecall.audit_log.new IS 'The row as it is, for an update what changed in it; secrets left out';

@@ -1,5 +1,6 @@
 -- Tables are closed; every entry is a function that checks its caller.
 REVOKE ALL ON ALL TABLES IN SCHEMA rolecall FROM PUBLIC;
 GRANT USAGE ON SCHEMA rolecall TO PUBLIC;
-GRANT SELECT ON rolecall.audit_log TO PUBLIC;
-REVOKE EXECUTE ON FUNCTION rolecall.invalidate_sessions(), rolecall.record_change(), rolecall.refuse_change() FROM PUBLIC;
+GRANT SELECT ON rolecall.audit_log, rolecall.my_tokens TO PUBLIC;
+REVOKE EXECUTE ON FUNCTION rolecall.invalidate_sessions(), rolecall.record_change(), rolecall.refuse_change(),
+    rolecall.keep_one_everybody() FROM PUBLIC;

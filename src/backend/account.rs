@@ -4,12 +4,12 @@ use super::caller;
 use super::catalog::{Key, Row};
 use super::session::{to_unix_time, watched};
 use crate::error::{Error, Refusal};
+use pgrx::pg_sys;
 use policy::identity::{Identity, Proof};
-use std::collections::BTreeSet;
+use policy::scope::Granted;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 
-/// The role every session holds.
-const GUEST: &str = "guest";
 /// The role every user holds.
 const USERS: &str = "users";
 /// The role whose members may do everything.
@@ -79,7 +79,7 @@ fn api_token(id: &str) -> Result<Account, Error> {
         },
         Some(None) => None,
     };
-    let mut roles = BTreeSet::from([GUEST.to_owned()]);
+    let mut roles = held_by_everybody()?;
     watched(c"api_token_roles")?
         .scan(c"api_token_roles_pkey", Some(Key::Text(id)), |row| roles.extend(row.get::<String>(c"role")))?;
     Ok(Account { user: None, roles: containing(roles)?, refusal })
@@ -152,19 +152,80 @@ fn login_required() -> Result<bool, Error> {
     Ok(required && !caller::session_has_powers_of(settings.owner()))
 }
 
-/// The roles of a user: granted, implied, linked to the session's database role, and all that those are members of.
+/// The roles of the session's user: his own, those linked to the session's database role, and all that those are members
+/// of.
 fn roles_of_user(user: Option<&User>) -> Result<BTreeSet<String>, Error> {
-    let mut roles = BTreeSet::from([GUEST.to_owned()]);
+    let mut roles = own_roles(user)?;
+    roles.extend(linked(caller::session_is_member_of)?);
+    containing(roles)
+}
+
+/// What a user has in whatever session.
+pub struct Held {
+    /// Granted, implied, linked to a database role that his own is a member of, and all that those are members of.
+    pub roles: BTreeSet<String>,
+    pub disabled: bool,
+}
+
+/// What the user of that id has; None where there is no such user. Read fresh.
+pub fn held_by(id: &str) -> Result<Option<Held>, Error> {
+    let mut found: Option<(Entry, Option<pg_sys::Oid>)> = None;
+    watched(c"users")?.scan(c"users_pkey", Some(Key::Text(id)), |row| {
+        found = entry(&row).map(|entry| (entry, row.get(c"database_role")));
+    })?;
+    let Some((entry, database_role)) = found else { return Ok(None) };
+    let mut roles = own_roles(Some(&entry.user))?;
+    if let Some(database_role) = database_role {
+        roles.extend(linked(|role| caller::is_member_of(database_role, role))?);
+    }
+    Ok(Some(Held { roles: containing(roles)?, disabled: entry.disabled }))
+}
+
+/// The roles granted and implied.
+fn own_roles(user: Option<&User>) -> Result<BTreeSet<String>, Error> {
+    let mut roles = held_by_everybody()?;
     if let Some(user) = user {
         roles.insert(USERS.to_owned());
         roles.extend(granted(&user.id)?);
     }
+    Ok(roles)
+}
+
+fn linked(is_held: impl Fn(pg_sys::Oid) -> bool) -> Result<BTreeSet<String>, Error> {
+    let mut roles = BTreeSet::new();
     watched(c"roles")?.scan(c"roles_database_role", None, |row| {
-        if row.get(c"database_role").is_some_and(caller::session_is_member_of) {
+        if row.get(c"database_role").is_some_and(&is_held) {
             roles.extend(row.get::<String>(c"name"));
         }
     })?;
-    containing(roles)
+    Ok(roles)
+}
+
+/// The role of everybody, whatever it is called.
+pub fn held_by_everybody() -> Result<BTreeSet<String>, Error> {
+    let mut roles = BTreeSet::new();
+    watched(c"roles")?.scan(c"roles_everybody", None, |row| roles.extend(row.get::<String>(c"name")))?;
+    Ok(roles)
+}
+
+/// The scopes of roles.
+pub(super) fn scopes(roles: &BTreeSet<String>) -> Result<Granted, Error> {
+    let mut by_role = BTreeMap::new();
+    for role in roles {
+        let scopes = scopes_of(role)?;
+        if !scopes.is_empty() {
+            by_role.insert(role.clone(), scopes);
+        }
+    }
+    Ok(Granted::new(by_role, roles.get(ADMINISTRATORS).cloned()))
+}
+
+/// The scopes that a role itself was granted. Read fresh.
+pub fn scopes_of(role: &str) -> Result<BTreeSet<String>, Error> {
+    let mut scopes = BTreeSet::new();
+    watched(c"role_scopes")?
+        .scan(c"role_scopes_pkey", Some(Key::Text(role)), |row| scopes.extend(row.get::<String>(c"scope")))?;
+    Ok(scopes)
 }
 
 fn granted(user: &str) -> Result<BTreeSet<String>, Error> {

@@ -57,9 +57,14 @@ pub fn session_is_member_of_named(name: &str) -> bool {
 
 /// Whether the session's role is a member of `role`, directly or not.
 pub(super) fn session_is_member_of(role: pg_sys::Oid) -> bool {
+    is_member_of(session_user(), role)
+}
+
+/// Whether `member` is a member of `role`, directly or not.
+pub(super) fn is_member_of(member: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     // SAFETY: lookups in the system caches, inside a transaction. Superusers count only where they are members, as in
     // pg_hba.conf: else every superuser would hold every linked role.
-    unsafe { pg_sys::is_member_of_role_nosuper(pg_sys::GetSessionUserId(), role) }
+    unsafe { pg_sys::is_member_of_role_nosuper(member, role) }
 }
 
 /// Whether cursors are open beside the running query.

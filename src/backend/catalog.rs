@@ -6,8 +6,42 @@
 
 use crate::error::Error;
 use pgrx::prelude::*;
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::ptr;
+
+thread_local! {
+    /// The snapshot that scans use while one is held; else each takes a new one.
+    static HELD: Cell<pg_sys::Snapshot> = const { Cell::new(ptr::null_mut()) };
+}
+
+/// Makes all scans see the tables as they are at one moment. Without it, of two tables that one transaction changed the
+/// first may be read before and the second after.
+pub struct OneMoment {
+    snapshot: pg_sys::Snapshot,
+}
+
+impl OneMoment {
+    pub fn hold() -> Result<Self, Error> {
+        let table = Table::open(c"users")?;
+        // SAFETY: called inside a transaction. A catalog snapshot is fresh for a table without a system cache; it is
+        // registered, so that it stays until `drop`, or until PostgreSQL cleans up after an error.
+        let snapshot = unsafe { pg_sys::RegisterSnapshot(pg_sys::GetCatalogSnapshot(table.oid())) };
+        HELD.set(snapshot);
+        Ok(Self { snapshot })
+    }
+}
+
+impl Drop for OneMoment {
+    fn drop(&mut self) {
+        HELD.set(ptr::null_mut());
+        // While an error passes, PostgreSQL releases it with the transaction.
+        if !std::thread::panicking() {
+            // SAFETY: registered in `hold`, released once.
+            unsafe { pg_sys::UnregisterSnapshot(self.snapshot) };
+        }
+    }
+}
 
 /// A table of rolecall's, open for reading.
 pub struct Table {
@@ -64,7 +98,7 @@ impl Table {
                 let strategy = pg_sys::BTEqualStrategyNumber as _;
                 pg_sys::ScanKeyInit(&mut entry, attribute, strategy, pg_sys::Oid::from(operator), datum);
             }
-            let scan = pg_sys::systable_beginscan(self.relation, index, true, ptr::null_mut(), keys, &mut entry);
+            let scan = pg_sys::systable_beginscan(self.relation, index, true, HELD.get(), keys, &mut entry);
             loop {
                 let tuple = pg_sys::systable_getnext(scan);
                 if tuple.is_null() || !visit(Row { tuple, description: (*self.relation).rd_att }) {

@@ -1,4 +1,4 @@
-//! Role tests replaced by true or false when a query is planned.
+//! Role and scope tests replaced by true or false when a query is planned.
 //!
 //! `has_role('editor') OR owner_id = user_id()` then plans as one index scan, where the usual `(SELECT f())` plans a
 //! sequential scan. It is right only together with all of these:
@@ -9,7 +9,7 @@
 //!   the same roles plans nothing again.
 //! * A plan carries the fingerprint of the roles it was made for, and the executor compares it ([`super::executor`]).
 
-use super::session;
+use super::session::{self, Session};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::cell::{Cell, RefCell};
@@ -128,7 +128,7 @@ unsafe fn simplify_request<'a>(call: pg_sys::FunctionCallInfo) -> Option<&'a pg_
 /// # Safety
 /// `call` is a function call of the parse tree.
 unsafe fn constant_argument(call: *const pg_sys::FuncExpr) -> Option<String> {
-    // SAFETY: has_role has one argument; a constant's datum is of the type it says.
+    // SAFETY: has_role and has_scope have one argument; a constant's datum is of the type it says.
     unsafe {
         let argument = pg_sys::list_nth((*call).args, 0).cast::<pg_sys::Node>();
         if (*argument).type_ != pg_sys::NodeTag::T_Const {
@@ -147,12 +147,30 @@ unsafe fn constant_argument(call: *const pg_sys::FuncExpr) -> Option<String> {
 #[doc(hidden)]
 #[pg_guard]
 pub unsafe extern "C-unwind" fn has_role_support(call: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: PostgreSQL calls this as the planner support function of has_role, with a valid request.
+    unsafe { fold(call, Session::has_role) }
+}
+
+/// Folds `has_scope('constant')`.
+#[unsafe(no_mangle)]
+#[doc(hidden)]
+#[pg_guard]
+pub unsafe extern "C-unwind" fn has_scope_support(call: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: PostgreSQL calls this as the planner support function of has_scope, with a valid request.
+    unsafe { fold(call, Session::has_scope) }
+}
+
+/// Replaces a call whose only argument is a constant by what `test` says of it.
+///
+/// # Safety
+/// `call` is the frame of a planner support function of a function of one argument that returns boolean.
+unsafe fn fold(call: pg_sys::FunctionCallInfo, test: fn(&Session, &str) -> bool) -> pg_sys::Datum {
     let no_change = pg_sys::Datum::from(0);
-    // SAFETY: PostgreSQL calls this as a planner support function, with a valid request.
+    // SAFETY: see above.
     unsafe {
         let Some(request) = simplify_request(call) else { return no_change };
         mark(request.root, PERSONAL, 0);
-        let Some(role) = constant_argument(request.fcall) else { return no_change };
+        let Some(argument) = constant_argument(request.fcall) else { return no_change };
         let session = match session::current() {
             Ok(session) => session,
             Err(error) => {
@@ -167,7 +185,7 @@ pub unsafe extern "C-unwind" fn has_role_support(call: pg_sys::FunctionCallInfo)
         FOLDED_FOR.set(Some(session.fingerprint));
         mark(request.root, ROLES_LOW, session.fingerprint as u32);
         mark(request.root, ROLES_HIGH, (session.fingerprint >> 32) as u32);
-        pg_sys::Datum::from(pg_sys::makeBoolConst(session.has_role(&role), false))
+        pg_sys::Datum::from(pg_sys::makeBoolConst(test(&session, &argument), false))
     }
 }
 
@@ -207,4 +225,4 @@ macro_rules! version_1 {
         }
     )*};
 }
-version_1!(pg_finfo_has_role_support, pg_finfo_identity_support);
+version_1!(pg_finfo_has_role_support, pg_finfo_has_scope_support, pg_finfo_identity_support);

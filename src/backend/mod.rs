@@ -6,7 +6,8 @@
 //! | [`session`] | what the identity may do, looked up once and kept until something changes |
 //! | [`account`] | the user or API token behind an identity, from the tables |
 //! | [`catalog`] | reading rolecall's tables without privileges, snapshots or SPI |
-//! | [`fold`] | role tests replaced by true or false when a query is planned |
+//! | [`predicates`] | `has_role()` and `has_scope()`, called for every row where they were not folded |
+//! | [`fold`] | role and scope tests replaced by true or false when a query is planned |
 //! | [`executor`] | the hooks that check the identity when a statement starts |
 //! | [`owner`] | what a caller may cause but not do: as the extension's owner |
 //! | [`variables`] | `user_id()` and the others, called for every row |
@@ -19,6 +20,7 @@ mod fold;
 pub mod jsonb;
 pub mod keys;
 pub mod owner;
+mod predicates;
 pub mod session;
 pub mod setting;
 pub mod statement;

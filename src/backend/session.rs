@@ -5,13 +5,14 @@
 //! a pool that serves the same people reads nothing again.
 
 use super::account::{self, User};
-use super::catalog::Table;
+use super::catalog::{OneMoment, Table};
 use super::variables::Variables;
 use super::{caller, fold, setting};
 use crate::error::{Error, Refusal};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use policy::identity::{Identity, Proof};
+use policy::scope::Granted;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{CStr, c_int, c_void};
@@ -36,7 +37,9 @@ pub struct Session {
     refusal: Option<Refusal>,
     /// All roles, nesting resolved, in order.
     pub roles: BTreeSet<String>,
-    /// The same for equal sets of roles, in this process.
+    /// The scopes of the roles; sessions of the same roles share them.
+    pub scopes: Rc<Granted>,
+    /// The same for equal sets of roles with equal scopes, in this process.
     pub(super) fingerprint: u64,
     /// The dynamic variables as the executor wants them.
     pub(super) variables: Variables,
@@ -195,6 +198,11 @@ impl Session {
     pub fn has_role(&self, role: &str) -> bool {
         self.roles.contains(role)
     }
+
+    /// Whether one of the roles covers `scope`.
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes.covers(scope)
+    }
 }
 
 /// The time in seconds since the epoch; a clock that is wrong beyond all measure makes every login expire.
@@ -212,12 +220,24 @@ pub fn to_unix_time(time: TimestampWithTimeZone) -> i64 {
 }
 
 fn load(identity: Option<Identity>) -> Result<Session, Error> {
+    let _moment = OneMoment::hold()?;
     let account = account::load(identity.as_ref())?;
-    let fingerprint = HASHER.hash_one(&account.roles);
+    let known = KNOWN.with_borrow(|known| {
+        let same = known.values().find(|session| session.roles == account.roles);
+        same.filter(|_| !STALE.get()).map(|session| (Rc::clone(&session.scopes), session.fingerprint))
+    });
+    let (scopes, fingerprint) = match known {
+        Some(known) => known,
+        None => {
+            let scopes = Rc::new(account::scopes(&account.roles)?);
+            let fingerprint = HASHER.hash_one((&account.roles, &*scopes));
+            (scopes, fingerprint)
+        }
+    };
     let api_token = identity.as_ref().filter(|identity| identity.proof == Proof::ApiToken);
     let variables = Variables::of(account.user.as_ref(), api_token.map(|identity| identity.subject.as_str()));
     let account::Account { user, roles, refusal } = account;
-    Ok(Session { identity, user, refusal, roles, fingerprint, variables })
+    Ok(Session { identity, user, refusal, roles, scopes, fingerprint, variables })
 }
 
 /// Opens a table of rolecall's whose changes make every session look again.

@@ -85,7 +85,7 @@ impl Text {
 /// Checks the session, once per statement. An error leaves from here.
 #[cold]
 #[pg_guard]
-extern "C-unwind" fn check() {
+pub(super) extern "C-unwind" fn check() {
     if let Err(error) = session::current() {
         ErrorReport::from(error).report(PgLogLevel::ERROR);
     }
