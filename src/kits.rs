@@ -5,6 +5,7 @@ use crate::backend::account;
 use crate::error::{Error, Reported, required};
 use crate::query;
 use crate::roles::{self, run};
+use crate::scopes;
 use pgrx::prelude::*;
 use policy::kits::{ALL, CALL_API, Kit, Role};
 
@@ -34,12 +35,15 @@ fn add_default_roles(kit: Option<&str>) -> Reported<()> {
 #[pg_extern(sql = false)]
 fn set_api_allow_anonymous(allowed: Option<bool>) -> Reported<()> {
     require_administrator("set_api_allow_anonymous()")?;
-    let statement = if required(allowed, "allowed")? {
-        "INSERT INTO rolecall.role_scopes (role, scope) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+    let (everybody, scope) = (everybody()?, CALL_API.to_owned());
+    if required(allowed, "allowed")? {
+        run(
+            "INSERT INTO rolecall.role_scopes (role, scope) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            &[everybody.into(), scope.into()],
+        )?;
     } else {
-        "DELETE FROM rolecall.role_scopes WHERE role = $1 AND scope = $2"
-    };
-    run(statement, &[everybody()?.into(), CALL_API.into()])?;
+        scopes::revoke(&everybody, &[scope])?;
+    }
     Ok(())
 }
 

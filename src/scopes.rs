@@ -39,7 +39,15 @@ fn revoke_scopes(role: Option<&str>, scopes: Option<Vec<Option<String>>>) -> Rep
     require_administrator("revoke_scopes()")?;
     let (role, scopes) = (required(role, "role")?, listed(scopes)?);
     roles::must_exist(role)?;
-    for scope in &scopes {
+    Ok(revoke(role, &scopes)?)
+}
+
+/// Takes scopes from a role without asking who calls.
+///
+/// # Errors
+/// The role still covers one of them through a node further up.
+pub fn revoke(role: &str, scopes: &[String]) -> Result<(), Error> {
+    for scope in scopes {
         // The names below a node lie between it with a ":" and it with the next character.
         run(
             "DELETE FROM rolecall.role_scopes
@@ -54,7 +62,7 @@ fn revoke_scopes(role: Option<&str>, scopes: Option<Vec<Option<String>>>) -> Rep
             &[role.into(), scope.as_str().into()],
         )?;
         if let Some(node) = above {
-            return Err(Error::StillCovered { role: role.into(), scope, node }.into());
+            return Err(Error::StillCovered { role: role.into(), scope: scope.clone(), node });
         }
     }
     Ok(())

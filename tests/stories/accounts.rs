@@ -158,7 +158,7 @@ fn a_temporary_password_is_good_for_nothing_but_changing_it() {
 }
 
 /// Statements that only administrators may run, for every function whose comment says so.
-const ADMINISTRATORS_ONLY: [&str; 26] = [
+const ADMINISTRATORS_ONLY: [&str; 37] = [
     "set_signing_key('HS256')",
     "add_verification_key('x', '{}')",
     "drop_key('x')",
@@ -176,6 +176,17 @@ const ADMINISTRATORS_ONLY: [&str; 26] = [
     "set_registration('open')",
     "invite('mallory@example.org', '{admins}')",
     "create_role('x')",
+    "rename_role('users', 'x')",
+    "drop_role('users')",
+    "add_default_roles('openflow')",
+    "set_api_allow_anonymous(true)",
+    "grant_scopes('users', '{run}')",
+    "revoke_scopes('users', '{run}')",
+    "register_server('north', '{\"scopes\": [\"run\"]}')",
+    "drop_server('north')",
+    "revoke_token('x')",
+    "roles_of('admin')",
+    "file_store('documents')",
     "grant_role('admins', 'carol')",
     "grant_role('admins', 'role:users')",
     "revoke_role('admins', 'admin')",
