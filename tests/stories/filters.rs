@@ -108,6 +108,72 @@ fn constants_are_compared_in_the_columns_type() {
 }
 
 #[test]
+fn every_operator_shows_its_rows() {
+    let library = Library::new();
+    for (filter, expected) in [
+        (r#"{"pages": {"not_equals": 474}}"#, &["b2", "b4"][..]),
+        (r#"{"NOT": {"pages": {"equals": 474}}}"#, &["b2", "b4"]),
+        (r#"{"NOT": {"NOT": {"pages": {"equals": 474}}}}"#, &["b1"]),
+        (r#"{"pages": {"lt": 0}}"#, &["b4"]),
+        (r#"{"pages": {"lte": 0}}"#, &["b2", "b4"]),
+        (r#"{"pages": {"gt": 0}}"#, &["b1"]),
+        (r#"{"pages": {"gte": 0}}"#, &["b1", "b2"]),
+        (r#"{"pages": {"gte": -5, "lt": 0}}"#, &["b4"]),
+        (r#"{"pages": {"not_in": [0, 7]}}"#, &["b1", "b4"]),
+        (r#"{"pages": {"not_in": []}}"#, &["b1", "b2", "b3", "b4"]),
+        (r#"{"pages": {"is_empty": true}}"#, &["b3"]),
+        (r#"{"pages": {"is_empty": false}}"#, &["b1", "b2", "b4"]),
+        (r#"{"pages": {"is_not_empty": true}}"#, &["b1", "b2", "b4"]),
+        (r#"{"title": {"is_empty": true}}"#, &["b2", "b3"]),
+        (r#"{"title": {"is_not_empty": true}}"#, &["b1", "b4"]),
+        (r#"{"NOT": {"title": {"is_not_empty": true}}}"#, &["b2", "b3"]),
+        (r#"{"title": {"contains": "mm"}}"#, &["b1"]),
+        (r#"{"title": {"contains": ""}}"#, &["b1", "b2", "b4"]),
+        (r#"{"title": {"contains": "%"}}"#, &[]),
+        (r#"{"title": {"contains": "_"}}"#, &[]),
+        (r#"{"title": {"contains": "\\"}}"#, &["b4"]),
+        (r#"{"title": {"not_contains": "m"}}"#, &["b2", "b4"]),
+        (r#"{"title": {"starts_with": "E"}}"#, &["b1"]),
+        (r#"{"title": {"starts_with": "e"}}"#, &[]),
+        (r#"{"title": {"not_starts_with": "E"}}"#, &["b2", "b4"]),
+        (r#"{"title": {"ends_with": "; --"}}"#, &["b4"]),
+        (r#"{"title": {"not_ends_with": "a"}}"#, &["b2", "b4"]),
+        (r#"{"code": {"ends_with": "y"}}"#, &["b2"]),
+        (r#"{"id": {"gte": "b2", "lt": "b4"}}"#, &["b2", "b3"]),
+        (r#"{"id": {"contains": "3"}}"#, &["b3"]),
+        (r#"{"ean": {"starts_with": "2222"}}"#, &["b2"]),
+        (r#"{"ean": {"gt": "22222222-2222-2222-2222-222222222222"}}"#, &["b4"]),
+        (r#"{"lent": {"not_equals": true}}"#, &["b2"]),
+        (r#"{"lent": {"is_empty": true}}"#, &["b3"]),
+        (r#"{"price": {"gt": 9.4999999999999999999}}"#, &["b1", "b4"]),
+        (r#"{"copies": {"lt": 9007199254740993, "gt": 0}}"#, &["b1"]),
+        (r#"{"published": {"lte": "1815-12-23"}}"#, &["b1"]),
+        (r#"{"added": {"gt": "2020-01-01T10:00:00Z"}}"#, &["b2"]),
+        (r#"{"added": {"relative": {"lt": {"op": "SUB", "unit": "YEAR", "value": "1"}}}}"#, &["b1", "b2", "b4"]),
+        (r#"{"added": {"relative": {"gt": {"op": "SUB", "unit": "HOUR", "value": "1"}}}}"#, &[]),
+        (r#"{"published": {"relative": {"gte": {"op": "SUB", "unit": "YEAR", "value": "200"}}}}"#, &["b2"]),
+        (r#"{"NOT": [{"pages": {"equals": 474}}, {"lent": {"equals": false}}]}"#, &["b4"]),
+        (r#"{"NOT": []}"#, &["b1", "b2", "b3", "b4"]),
+        (r#"{"NOT": {}}"#, &[]),
+        (r#"{"NOT": {"lent_to": {"equals": "__loggedInUserId"}}}"#, &[]),
+        (r#"{"lent_to": {"not_equals": "__loggedInUserId"}}"#, &[]),
+        (r#"{"lent_to": {"not_in": ["__loggedInUserId", "r1"]}}"#, &[]),
+        (r#"{"lent_to": {"not_starts_with": "__loggedInUserId"}}"#, &[]),
+    ] {
+        assert_eq!(library.seen(None, filter), expected, "{filter}");
+    }
+    for (filter, expected) in [
+        (r#"{"lent_to": {"not_equals": "__loggedInUserId"}}"#, &["b2", "b4"][..]),
+        (r#"{"lent_to": {"starts_with": "__loggedInUserId"}}"#, &["b1"]),
+        (r#"{"lent_to": {"contains": "__loggedInUserId"}}"#, &["b1"]),
+        (r#"{"lent_to": {"ends_with": "__loggedInUserId"}}"#, &["b1"]),
+        (r#"{"lent_to": {"not_in": ["__loggedInUserId"]}}"#, &["b2", "b4"]),
+    ] {
+        assert_eq!(library.seen(Some("r1"), filter), expected, "{filter}");
+    }
+}
+
+#[test]
 fn variables_are_the_sessions_and_expand_once() {
     let library = Library::new();
     let id = r#"{"lent_to": {"equals": "__loggedInUserId"}}"#;
@@ -203,7 +269,14 @@ fn a_wrong_filter_is_refused_where_it_is_defined() {
         r#"unknown field "titel" of public.books at $.titel"#,
         Some(r#"Did you mean "title"?"#),
     );
-    refused(r#"{"title": {"like": "x"}}"#, r#"unknown operator "like""#, Some("It has the operators equals, in."));
+    refused(
+        r#"{"title": {"like": "x"}}"#,
+        r#"unknown operator "like""#,
+        Some(
+            "It has the operators equals, not_equals, is_empty, is_not_empty, in, not_in, contains, not_contains, starts_with, \
+             not_starts_with, ends_with, not_ends_with.",
+        ),
+    );
     refused(
         r#"{"OR": [{"pages": {"equals": "many"}}]}"#,
         "expected an integer in range for column \"pages\" of type int4, found a string at $.OR[0].pages.equals",

@@ -15,7 +15,7 @@ mod sql;
 mod table;
 
 pub use error::{Error, Fault};
-pub use operand::{Operand, Variable};
+pub use operand::{Offset, Operand, Variable};
 pub use table::{Column, Table, Type};
 
 /// How deep a filter may nest.
@@ -30,10 +30,48 @@ pub enum Filter {
     All(Vec<Filter>),
     /// One of them holds; false when there are none.
     Any(Vec<Filter>),
-    /// A column equals the operand.
-    Equals(Column, Operand),
+    /// It is false; unknown where it is unknown.
+    Not(Box<Filter>),
+    /// A column compared with the operand.
+    Compare(Column, Comparison, Operand),
     /// A column equals one of the operands; false when there are none.
     In(Column, Vec<Operand>),
+    /// A column equals none of the operands; true when there are none.
+    NotIn(Column, Vec<Operand>),
+    /// The operand is a part of a column's text, at that place.
+    Part(Column, Place, Operand),
+    /// A column is NULL or, if it is text, empty. Never unknown.
+    Empty(Column),
+    /// A date or time compared with now and so much more or less.
+    Relative(Column, Comparison, Offset),
+}
+
+/// The operators that compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// `equals`
+    Equals,
+    /// `not_equals`
+    NotEquals,
+    /// `lt`
+    Less,
+    /// `lte`
+    LessOrEqual,
+    /// `gt`
+    Greater,
+    /// `gte`
+    GreaterOrEqual,
+}
+
+/// Where a part of a text is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `contains`
+    Anywhere,
+    /// `starts_with`
+    Start,
+    /// `ends_with`
+    End,
 }
 
 impl Filter {

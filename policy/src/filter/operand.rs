@@ -46,6 +46,52 @@ impl Variable {
     }
 }
 
+/// A time from now: so many of a unit later, or earlier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offset {
+    /// Later where it is true.
+    pub later: bool,
+    /// How much, as PostgreSQL reads an interval.
+    pub interval: String,
+}
+
+/// The units of MySQL's intervals that are no compounds, and what they are in PostgreSQL.
+const UNITS: [(&str, i64, &str); 9] = [
+    ("MICROSECOND", 1, "microseconds"),
+    ("SECOND", 1, "seconds"),
+    ("MINUTE", 1, "minutes"),
+    ("HOUR", 1, "hours"),
+    ("DAY", 1, "days"),
+    ("WEEK", 7, "days"),
+    ("MONTH", 1, "months"),
+    ("QUARTER", 3, "months"),
+    ("YEAR", 12, "months"),
+];
+/// The largest number of a unit: whatever the unit, PostgreSQL's dates go as far.
+const MOST: i64 = 100_000;
+
+impl Offset {
+    /// Reads `{"op": "ADD" | "SUB", "unit": "DAY", "value": "7"}`.
+    pub(super) fn read(value: &Value) -> Option<Self> {
+        let fields = value.as_object().filter(|fields| fields.len() == 3)?;
+        let text = |name| fields.get(name).and_then(Value::as_str);
+        let later = match text("op")? {
+            "ADD" => true,
+            "SUB" => false,
+            _ => return None,
+        };
+        let (_, factor, unit) = UNITS.iter().find(|(name, ..)| Some(*name) == text("unit"))?;
+        let amount = match fields.get("value")? {
+            Value::String(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse::<i64>().ok()?,
+            Value::Number(number) => number.as_i64()?,
+            _ => return None,
+        };
+        let most = if *unit == "months" { MOST } else { MOST * 1_000_000_000 };
+        let amount = amount.checked_mul(*factor).filter(|amount| (0..=most).contains(amount))?;
+        Some(Self { later, interval: format!("{amount} {unit}") })
+    }
+}
+
 impl Operand {
     /// Reads `value` as an operand for `column`. Only a string that is exactly a variable's name is a variable.
     pub(super) fn read(column: &Column, value: &Value) -> Result<Self, Fault> {
@@ -63,6 +109,14 @@ impl Operand {
         constant(column, value)
             .map(Self::Constant)
             .ok_or_else(|| Fault::WrongType { expected: expected(column), found: super::read::describe(value) })
+    }
+}
+
+impl Operand {
+    /// Reads `value` as a part of the column's text.
+    pub(super) fn read_part(column: &Column, value: &Value) -> Result<Self, Fault> {
+        let text = Column { data_type: Type::Text, sql_type: "pg_catalog.text".into(), is_id: false, ..column.clone() };
+        Self::read(&text, value)
     }
 }
 

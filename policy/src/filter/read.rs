@@ -1,7 +1,7 @@
 //! JSON → [`Filter`].
 
 use super::error::{Error, Fault};
-use super::{Column, Filter, MAX_DEPTH, MAX_NODES, Operand, Table};
+use super::{Column, Comparison, Filter, MAX_DEPTH, MAX_NODES, Offset, Operand, Place, Table};
 use serde_json::{Map, Value};
 
 pub(super) fn filter(table: &Table, json: &Value) -> Result<Filter, Error> {
@@ -72,10 +72,20 @@ impl Reader<'_> {
             parts.push(match key.as_str() {
                 "AND" => Filter::All(self.list(value, &here, depth)?),
                 "OR" => Filter::Any(self.list(value, &here, depth)?),
+                "NOT" => Filter::Not(Box::new(self.negated(value, &here, depth)?)),
                 field => self.field(field, value, &here)?,
             });
         }
         Ok(Filter::All(parts))
+    }
+
+    /// What is not to hold: a filter, or any one of a list.
+    fn negated(&mut self, json: &Value, path: &Path, depth: usize) -> Result<Filter, Error> {
+        match json {
+            Value::Object(_) => self.object(json, path, depth + 1),
+            Value::Array(_) => Ok(Filter::Any(self.list(json, path, depth)?)),
+            _ => Err(path.wrong_type("a filter object or a list of them", json)),
+        }
     }
 
     fn list(&mut self, json: &Value, path: &Path, depth: usize) -> Result<Vec<Filter>, Error> {
@@ -94,10 +104,10 @@ impl Reader<'_> {
     fn field(&mut self, name: &str, json: &Value, path: &Path) -> Result<Filter, Error> {
         let Some(column) = self.table.columns.iter().find(|column| column.name == name) else {
             let fault = Fault::UnknownField { field: name.into(), table: self.table.name.clone() };
-            let names = self.table.columns.iter().map(|column| column.name.as_str()).chain(["AND", "OR"]);
+            let names = self.table.columns.iter().map(|column| column.name.as_str()).chain(["AND", "OR", "NOT"]);
             return Err(path.error(fault, nearest(name, names)));
         };
-        if column.data_type.operators().is_empty() {
+        if column.operators().is_empty() {
             return Err(path.error(Fault::UnsupportedType(column.describe()), None));
         }
         let predicate = match json {
@@ -116,17 +126,63 @@ impl Reader<'_> {
         for (operator, value) in json {
             let here = Path::Key(path, operator);
             self.count(&here)?;
-            let operators = column.data_type.operators();
+            let operators = column.operators();
             if !operators.contains(&operator.as_str()) {
                 let fault = Fault::UnknownOperator { operator: operator.clone(), column: column.describe() };
                 let hint = nearest(operator, operators.iter().copied())
                     .unwrap_or_else(|| format!("It has the operators {}.", operators.join(", ")));
                 return Err(here.error(fault, Some(hint)));
             }
-            parts.push(match operator.as_str() {
-                "in" => Filter::In(column.clone(), self.operands(column, value, &here)?),
-                _ => Filter::Equals(column.clone(), operand(column, value, &here)?),
-            });
+            parts.push(self.operation(column, operator, value, &here)?);
+        }
+        Ok(Filter::All(parts))
+    }
+
+    /// One operator, which the column has, with its operand.
+    fn operation(&mut self, column: &Column, operator: &str, json: &Value, path: &Path) -> Result<Filter, Error> {
+        let not = |filter| Filter::Not(Box::new(filter));
+        Ok(match operator {
+            "in" => Filter::In(column.clone(), self.operands(column, json, path)?),
+            "not_in" => Filter::NotIn(column.clone(), self.operands(column, json, path)?),
+            "contains" => part(column, Place::Anywhere, json, path)?,
+            "not_contains" => not(part(column, Place::Anywhere, json, path)?),
+            "starts_with" => part(column, Place::Start, json, path)?,
+            "not_starts_with" => not(part(column, Place::Start, json, path)?),
+            "ends_with" => part(column, Place::End, json, path)?,
+            "not_ends_with" => not(part(column, Place::End, json, path)?),
+            "is_empty" | "is_not_empty" => match json {
+                Value::Bool(value) if *value == (operator == "is_empty") => Filter::Empty(column.clone()),
+                Value::Bool(_) => not(Filter::Empty(column.clone())),
+                _ => return Err(path.wrong_type("true or false", json)),
+            },
+            "relative" => self.relative(column, json, path)?,
+            _ => match Comparison::find(operator) {
+                Some(comparison) => Filter::Compare(column.clone(), comparison, operand(column, json, path)?),
+                None => unreachable!("Column::operators() names no other"),
+            },
+        })
+    }
+
+    fn relative(&mut self, column: &Column, json: &Value, path: &Path) -> Result<Filter, Error> {
+        let comparisons = match json {
+            Value::Object(comparisons) if !comparisons.is_empty() => comparisons,
+            _ => return Err(path.wrong_type("an object of lt, lte, gt, gte", json)),
+        };
+        let mut parts = Vec::with_capacity(comparisons.len());
+        for (operator, value) in comparisons {
+            let here = Path::Key(path, operator);
+            self.count(&here)?;
+            let comparison = Comparison::find(operator).filter(|comparison| comparison.is_order());
+            let Some(comparison) = comparison else {
+                let fault = Fault::UnknownOperator { operator: operator.clone(), column: column.describe() };
+                return Err(here.error(fault, Some("It has the operators lt, lte, gt, gte.".into())));
+            };
+            let offset = Offset::read(value).ok_or_else(|| {
+                let fault = Fault::WrongType { expected: "a time from now".into(), found: describe(value) };
+                let hint = "Write {\"op\": \"ADD\" or \"SUB\", \"unit\": \"DAY\", \"value\": \"7\"}; the units are MICROSECOND to YEAR.";
+                here.error(fault, Some(hint.into()))
+            })?;
+            parts.push(Filter::Relative(column.clone(), comparison, offset));
         }
         Ok(Filter::All(parts))
     }
@@ -150,8 +206,35 @@ impl Reader<'_> {
     }
 }
 
+impl Comparison {
+    fn find(operator: &str) -> Option<Self> {
+        Some(match operator {
+            "equals" => Self::Equals,
+            "not_equals" => Self::NotEquals,
+            "lt" => Self::Less,
+            "lte" => Self::LessOrEqual,
+            "gt" => Self::Greater,
+            "gte" => Self::GreaterOrEqual,
+            _ => return None,
+        })
+    }
+
+    fn is_order(self) -> bool {
+        !matches!(self, Self::Equals | Self::NotEquals)
+    }
+}
+
+fn part(column: &Column, place: Place, value: &Value, path: &Path) -> Result<Filter, Error> {
+    let operand = Operand::read_part(column, value);
+    Ok(Filter::Part(column.clone(), place, checked(operand, path)?))
+}
+
 fn operand(column: &Column, value: &Value, path: &Path) -> Result<Operand, Error> {
-    Operand::read(column, value).map_err(|fault| {
+    checked(Operand::read(column, value), path)
+}
+
+fn checked(operand: Result<Operand, Fault>, path: &Path) -> Result<Operand, Error> {
+    operand.map_err(|fault| {
         let hint = matches!(fault, Fault::UnknownVariable(_))
             .then(|| "Variables are __loggedInUserId, __loggedInUserEmail and __requestingApiToken.".into());
         path.error(fault, hint)

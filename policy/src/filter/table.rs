@@ -65,18 +65,29 @@ impl Type {
             _ => Self::Other,
         }
     }
-
-    /// The operators a column of this class has.
-    pub fn operators(self) -> &'static [&'static str] {
-        match self {
-            Self::Boolean => &["equals"],
-            Self::Other => &[],
-            _ => &["equals", "in"],
-        }
-    }
 }
 
+/// What every type has.
+const EQUALITY: &[&str] = &["equals", "not_equals", "is_empty", "is_not_empty"];
+const LISTS: &[&str] = &["in", "not_in"];
+const ORDER: &[&str] = &["lt", "lte", "gt", "gte"];
+const PARTS: &[&str] = &["contains", "not_contains", "starts_with", "not_starts_with", "ends_with", "not_ends_with"];
+
 impl Column {
+    /// The operators the column has, in groups.
+    pub fn operators(&self) -> Vec<&'static str> {
+        let groups: &[&[&str]] = match self.data_type {
+            Type::Boolean => &[EQUALITY],
+            Type::Text if !self.is_id => &[EQUALITY, LISTS, PARTS],
+            Type::Text | Type::Uuid => &[EQUALITY, LISTS, PARTS, ORDER],
+            Type::Integer(_) | Type::Decimal if self.is_id => &[EQUALITY, LISTS, PARTS, ORDER],
+            Type::Integer(_) | Type::Decimal | Type::Float => &[EQUALITY, LISTS, ORDER],
+            Type::Date | Type::Timestamp | Type::TimestampTz => &[EQUALITY, LISTS, ORDER, &["relative"]],
+            Type::Other => &[],
+        };
+        groups.concat()
+    }
+
     /// The column as an error names it.
     pub fn describe(&self) -> String {
         format!("column {:?} of type {}", self.name, self.sql_type.trim_start_matches("pg_catalog."))

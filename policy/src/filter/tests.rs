@@ -64,6 +64,67 @@ fn a_comparison_is_the_bare_column_and_a_typed_constant() {
 }
 
 #[test]
+fn every_operator_is_an_expression_of_its_own() {
+    for (filter, expected) in [
+        (json!({"stars": {"not_equals": 3}}), r#"("stars" OPERATOR(pg_catalog.<>) '3'::pg_catalog.int4)"#),
+        (json!({"stars": {"lt": 3}}), r#"("stars" OPERATOR(pg_catalog.<) '3'::pg_catalog.int4)"#),
+        (json!({"stars": {"lte": 3}}), r#"("stars" OPERATOR(pg_catalog.<=) '3'::pg_catalog.int4)"#),
+        (json!({"stars": {"gt": 3}}), r#"("stars" OPERATOR(pg_catalog.>) '3'::pg_catalog.int4)"#),
+        (json!({"id": {"gte": "x"}}), r#"("id" OPERATOR(pg_catalog.>=) 'x'::pg_catalog.text)"#),
+        (json!({"public": {"not_equals": true}}), r#"(NOT "public")"#),
+        (json!({"public": {"not_equals": false}}), r#""public""#),
+        (json!({"stars": {"not_in": [1]}}), r#"("stars" OPERATOR(pg_catalog.<>) ALL (ARRAY['1'::pg_catalog.int4]))"#),
+        (json!({"stars": {"not_in": []}}), "true"),
+        (json!({"stars": {"is_empty": true}}), r#"("stars" IS NULL)"#),
+        (json!({"stars": {"is_empty": false}}), r#"("stars" IS NOT NULL)"#),
+        (json!({"stars": {"is_not_empty": false}}), r#"("stars" IS NULL)"#),
+        (
+            json!({"code": {"is_empty": true}}),
+            r#"("code" IS NULL OR ("code" OPERATOR(pg_catalog.=) ''::pg_catalog.varchar))"#,
+        ),
+        (
+            json!({"code": {"is_not_empty": true}}),
+            r#"("code" IS NOT NULL AND ("code" OPERATOR(pg_catalog.<>) ''::pg_catalog.varchar))"#,
+        ),
+        (json!({"title": {"contains": "a"}}), r#"("title" OPERATOR(pg_catalog.~~) '%a%'::pg_catalog.text)"#),
+        (
+            json!({"code": {"starts_with": "a"}}),
+            r#"("code"::pg_catalog.text OPERATOR(pg_catalog.~~) 'a%'::pg_catalog.text)"#,
+        ),
+        (
+            json!({"key": {"ends_with": "0"}}),
+            r#"("key"::pg_catalog.text OPERATOR(pg_catalog.~~) '%0'::pg_catalog.text)"#,
+        ),
+        (
+            json!({"title": {"not_contains": r"5%_\"}}),
+            r#"(NOT ("title" OPERATOR(pg_catalog.~~) E'%5\\%\\_\\\\%'::pg_catalog.text))"#,
+        ),
+        (
+            json!({"title": {"starts_with": "__loggedInUserId"}}),
+            r#"("title" OPERATOR(pg_catalog.^@) rolecall.user_id())"#,
+        ),
+        (json!({"NOT": {"public": {"equals": true}}}), r#"(NOT "public")"#),
+        (json!({"NOT": []}), "true"),
+        (json!({"NOT": {}}), "false"),
+        (json!({"NOT": {"NOT": {"stars": {"is_empty": true}}}}), r#"("stars" IS NULL)"#),
+        (
+            json!({"NOT": [{"stars": {"is_empty": true}}, {"public": {"equals": true}}]}),
+            r#"(NOT (("stars" IS NULL) OR "public"))"#,
+        ),
+        (
+            json!({"made_at": {"relative": {"gte": {"op": "SUB", "unit": "QUARTER", "value": "2"}}}}),
+            r#"("made_at" OPERATOR(pg_catalog.>=) (pg_catalog.now() OPERATOR(pg_catalog.-) '6 months'::pg_catalog.interval))"#,
+        ),
+        (
+            json!({"due": {"relative": {"lt": {"op": "ADD", "unit": "DAY", "value": 7}}}}),
+            r#"("due" OPERATOR(pg_catalog.<) (LOCALTIMESTAMP OPERATOR(pg_catalog.+) '7 days'::pg_catalog.interval)::pg_catalog.date)"#,
+        ),
+    ] {
+        assert_eq!(sql(filter), expected);
+    }
+}
+
+#[test]
 fn numbers_keep_every_digit() {
     for (filter, digits) in [
         (json!({"size": {"equals": 9_007_199_254_740_993_i64}}), "'9007199254740993'"),
@@ -139,6 +200,33 @@ fn faults_name_their_path() {
         (json!({"due": {"equals": "__loggedInUserId"}}), "$.due.equals", "cannot be compared"),
         (json!({"stars": {"equals": "__loggedInUserEmail"}}), "$.stars.equals", "cannot be compared"),
         (json!({"shape": {"equals": "x"}}), "$.shape", "cannot be used in a filter"),
+        (json!({"NOT": "x"}), "$.NOT", "expected a filter object or a list"),
+        (json!({"NOT": [null]}), "$.NOT[0]", "expected a filter object"),
+        (json!({"title": {"gt": "A"}}), "$.title.gt", "unknown operator"),
+        (json!({"stars": {"contains": "1"}}), "$.stars.contains", "unknown operator"),
+        (json!({"stars": {"relative": {}}}), "$.stars.relative", "unknown operator"),
+        (json!({"title": {"is_empty": "true"}}), "$.title.is_empty", "expected true or false"),
+        (json!({"title": {"contains": 5}}), "$.title.contains", "expected a string"),
+        (json!({"title": {"contains": null}}), "$.title.contains", "found null"),
+        (json!({"title": {"contains": "__x"}}), "$.title.contains", "unknown variable"),
+        (json!({"due": {"relative": {}}}), "$.due.relative", "expected an object of lt"),
+        (json!({"due": {"relative": {"equals": {}}}}), "$.due.relative.equals", "unknown operator"),
+        (json!({"due": {"relative": {"lt": "1 day"}}}), "$.due.relative.lt", "a time from now"),
+        (
+            json!({"due": {"relative": {"lt": {"op": "SUB", "unit": "DAY", "value": "1 day' OR 1=1 --"}}}}),
+            "$.due.relative.lt",
+            "a time from now",
+        ),
+        (
+            json!({"due": {"relative": {"lt": {"op": "SUB", "unit": "DAY", "value": "-1"}}}}),
+            "$.due.relative.lt",
+            "a time from now",
+        ),
+        (
+            json!({"due": {"relative": {"lt": {"op": "SUB", "unit": "YEAR", "value": "99999999999"}}}}),
+            "$.due.relative.lt",
+            "a time from now",
+        ),
     ] {
         let error = fault(filter);
         assert_eq!(error.path, path);
@@ -167,6 +255,10 @@ fn any_word() -> impl Strategy<Value = String> {
         Just("in".into()),
         Just("AND".into()),
         Just("OR".into()),
+        Just("NOT".into()),
+        Just("contains".into()),
+        Just("is_empty".into()),
+        Just("not_in".into()),
         Just("__loggedInUserId".into()),
         ".*",
     ]
@@ -199,6 +291,15 @@ proptest! {
         let sql = sql(json!({"title": {"equals": text}}));
         let constant = crate::sql::literal(&text);
         prop_assert_eq!(sql.replacen(&constant, "?", 1), r#"("title" OPERATOR(pg_catalog.=) ?::pg_catalog.text)"#);
+    }
+
+    /// Nor from a pattern, which means the text itself.
+    #[test]
+    fn no_text_escapes_its_pattern(text in "[^\0_][^\0]*|") {
+        let sql = sql(json!({"title": {"contains": text}}));
+        let escaped: String = text.chars().flat_map(|c| ['\\', c].into_iter().skip(usize::from(!r"\%_".contains(c)))).collect();
+        let constant = crate::sql::literal(&format!("%{escaped}%"));
+        prop_assert_eq!(sql.replacen(&constant, "?", 1), r#"("title" OPERATOR(pg_catalog.~~) ?::pg_catalog.text)"#);
     }
 
     #[test]
