@@ -11,6 +11,9 @@ use std::collections::BTreeSet;
 /// The actions a permission can be about, each with a policy of its own.
 pub const ACTIONS: [&str; 4] = ["select", "insert", "update", "delete"];
 
+/// Those of them that write a row.
+const WRITING: [&str; 2] = ["insert", "update"];
+
 /// Row-level security on, for the owner too; nothing is allowed until it is said.
 #[pg_extern(sql = false)]
 fn protect(target: Option<pg_sys::Oid>) -> Reported<()> {
@@ -31,7 +34,7 @@ fn file_store(target: Option<pg_sys::Oid>) -> Reported<()> {
             )
         })?;
         enable(target)?;
-        permit(role, target, actions, "{}")?;
+        permit(role, target, actions, "{}", None)?;
     }
     Ok(policies::recompile(target)?)
 }
@@ -66,25 +69,41 @@ fn allow(
     target: Option<pg_sys::Oid>,
     action: Option<&str>,
     filter: Option<pgrx::AnyElement>,
+    new_row: Option<pgrx::AnyElement>,
 ) -> Reported<()> {
     require_administrator("allow()")?;
     let role = required(role, "role")?;
     let target = required(target, "target")?;
     let actions = actions(required(action, "action")?)?;
     let filter = jsonb::text(required(filter, "filter")?);
+    let new_row = new_row.map(jsonb::text);
+    if new_row.is_some() && !actions.iter().any(|action| WRITING.contains(action)) {
+        let problem = "is about what is written: it goes with insert, update and all";
+        return Err(Error::BadArgument { what: "new_row", value: "(jsonb)".into(), problem }.into());
+    }
     roles::must_exist(role)?;
     lock(target)?;
-    filters::read(&filters::describe(target)?, &filter)?;
-    permit(role, target, actions, &filter)?;
+    let table = filters::describe(target)?;
+    for filter in [Some(&filter), new_row.as_ref()].into_iter().flatten() {
+        filters::read(&table, filter)?;
+    }
+    permit(role, target, actions, &filter, new_row.as_deref())?;
     Ok(policies::recompile(target)?)
 }
 
-fn permit(role: &str, target: pg_sys::Oid, actions: &[&str], filter: &str) -> Result<(), Error> {
+fn permit(role: &str, target: pg_sys::Oid, actions: &[&str], filter: &str, new_row: Option<&str>) -> Result<(), Error> {
     for action in actions {
         Spi::run_with_args(
-            "INSERT INTO rolecall.permissions (role, target, action, filter) VALUES ($1, $2, $3, $4::pg_catalog.jsonb) \
-             ON CONFLICT (target, action, role) DO UPDATE SET filter = excluded.filter",
-            &[role.into(), target.into(), (*action).into(), filter.into()],
+            "INSERT INTO rolecall.permissions (role, target, action, filter, new_row)
+             VALUES ($1, $2, $3, $4::pg_catalog.jsonb, $5::pg_catalog.jsonb)
+             ON CONFLICT (target, action, role) DO UPDATE SET filter = excluded.filter, new_row = excluded.new_row",
+            &[
+                role.into(),
+                target.into(),
+                (*action).into(),
+                filter.into(),
+                new_row.filter(|_| WRITING.contains(action)).into(),
+            ],
         )?;
     }
     Ok(())

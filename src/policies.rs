@@ -56,25 +56,28 @@ pub fn recompile(target: pg_sys::Oid) -> Result<(), Error> {
 /// The clauses of each action's policies. What one updates or deletes, one must also be able to read.
 fn clauses(target: pg_sys::Oid) -> Result<[String; 4], Error> {
     let description = filters::describe(target)?;
-    let mut branches: HashMap<String, Vec<Branch>> = HashMap::new();
+    // By action and whether they are about the rows it writes or those it finds.
+    let mut branches: HashMap<(String, bool), Vec<Branch>> = HashMap::new();
     Spi::connect(|client| {
-        let query =
-            "SELECT action, role, filter::pg_catalog.text FROM rolecall.permissions WHERE target = $1 ORDER BY role";
+        let query = "SELECT action, role, filter::pg_catalog.text, coalesce(new_row, filter)::pg_catalog.text
+                       FROM rolecall.permissions WHERE target = $1 ORDER BY role";
         for row in client.select(query, None, &[target.into()])? {
-            let (action, role, filter) = (row.get::<String>(1)?, row.get::<String>(2)?, row.get::<String>(3)?);
-            let condition = filters::read(&description, &filter.unwrap_or_default())?.to_sql();
-            let branch = Branch { role: role.unwrap_or_default(), condition };
-            branches.entry(action.unwrap_or_default()).or_default().push(branch);
+            let text = |column| Ok::<_, Error>(row.get::<String>(column)?.unwrap_or_default());
+            for (written, column) in [(false, 3), (true, 4)] {
+                let condition = filters::read(&description, &text(column)?)?.to_sql();
+                branches.entry((text(1)?, written)).or_default().push(Branch { role: text(2)?, condition });
+            }
         }
         Ok::<_, Error>(())
     })?;
-    let of = |action: &str| branches.get(action).map_or(&[] as &[Branch], Vec::as_slice);
-    let (select, insert, update, delete) = (of("select"), of("insert"), of("update"), of("delete"));
+    let of = |action: &str| branches.get(&(action.to_owned(), false)).map_or(&[] as &[Branch], Vec::as_slice);
+    let written = |action: &str| branches.get(&(action.to_owned(), true)).map_or(&[] as &[Branch], Vec::as_slice);
+    let (select, update, delete) = (of("select"), of("update"), of("delete"));
     let passes = row_policy::expression;
     Ok([
         format!("USING ({})", passes(&[select])),
-        format!("WITH CHECK ({})", passes(&[insert])),
-        format!("USING ({}) WITH CHECK ({})", passes(&[select, update]), passes(&[update])),
+        format!("WITH CHECK ({})", passes(&[written("insert")])),
+        format!("USING ({}) WITH CHECK ({})", passes(&[select, update]), passes(&[written("update")])),
         format!("USING ({})", passes(&[select, delete])),
     ])
 }

@@ -239,6 +239,7 @@ CREATE TABLE rolecall.permissions (
     target  regclass REFERENCES rolecall.protected_tables ON DELETE CASCADE,
     action  text COLLATE "C" CHECK (action IN ('select', 'insert', 'update', 'delete')),
     filter  jsonb NOT NULL,
+    new_row jsonb CHECK (new_row IS NULL OR action IN ('insert', 'update')),
     PRIMARY KEY (target, action, role)
 );
 CREATE INDEX permissions_role ON rolecall.permissions (role);
@@ -247,6 +248,7 @@ COMMENT ON COLUMN rolecall.permissions.role IS 'Who';
 COMMENT ON COLUMN rolecall.permissions.target IS 'With which table';
 COMMENT ON COLUMN rolecall.permissions.action IS 'What';
 COMMENT ON COLUMN rolecall.permissions.filter IS 'With which rows';
+COMMENT ON COLUMN rolecall.permissions.new_row IS 'What must hold for a row that is written; NULL: the filter';
 
 CREATE TABLE rolecall.compiled_policies (
     target  regclass REFERENCES rolecall.protected_tables ON DELETE CASCADE,

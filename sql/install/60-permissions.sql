@@ -10,11 +10,12 @@ CREATE FUNCTION rolecall.unprotect(target regclass) RETURNS void
 COMMENT ON FUNCTION rolecall.unprotect(regclass) IS
     'Removes rolecall''s policies and permissions and turns row-level security off (administrators)';
 
-CREATE FUNCTION rolecall.allow(role text, target regclass, action text, filter jsonb DEFAULT '{}') RETURNS void
+CREATE FUNCTION rolecall.allow(
+    role text, target regclass, action text, filter jsonb DEFAULT '{}', new_row jsonb DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
     AS 'MODULE_PATHNAME', 'allow_wrapper';
-COMMENT ON FUNCTION rolecall.allow(text, regclass, text, jsonb) IS
-    'Lets a role select, insert, update, delete or all rows of a protected table that match the filter (administrators)';
+COMMENT ON FUNCTION rolecall.allow(text, regclass, text, jsonb, jsonb) IS
+    'Lets a role select, insert, update, delete or all rows of a protected table that match the filter; what is written must match new_row, else the filter (administrators)';
 
 CREATE FUNCTION rolecall.disallow(role text, target regclass, action text) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp

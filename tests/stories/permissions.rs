@@ -74,6 +74,46 @@ fn what_is_written_must_match() {
     assert_eq!(app.execute("UPDATE notes SET body = 'x' WHERE id = 1", &[]).unwrap(), 0, "alice's are not there");
 }
 
+/// A draft may be handed in, but nothing that was handed in may be changed.
+#[test]
+fn the_new_row_has_a_condition_of_its_own() {
+    let story = Notes::new();
+    let mut admin = story.database.admin();
+    run(
+        &mut admin,
+        &format!(
+            r#"CREATE TABLE papers (id int PRIMARY KEY, author text, state text); GRANT ALL ON papers TO {};
+            INSERT INTO papers VALUES (1, 'u2', 'draft'), (2, 'u2', 'handed in'), (3, 'u1', 'draft');
+            SELECT rolecall.protect('papers');
+            SELECT rolecall.allow('users', 'papers', 'all',
+                '{{"author": {{"equals": "__loggedInUserId"}}, "state": {{"equals": "draft"}}}}',
+                new_row => '{{"author": {{"equals": "__loggedInUserId"}}, "state": {{"in": ["draft", "handed in"]}}}}');
+            SELECT rolecall.allow('users', 'papers', 'select');"#,
+            story.app
+        ),
+    );
+    let mut app = story.connect();
+    authenticate(&mut app, &story.bob, true);
+    assert_eq!(app.execute("UPDATE papers SET state = 'handed in' WHERE id < 4", &[]).unwrap(), 1, "the own draft");
+    assert_eq!(app.execute("INSERT INTO papers VALUES (4, 'u2', 'handed in')", &[]).unwrap(), 1);
+    assert_eq!(app.execute("INSERT INTO papers VALUES (5, 'u2', 'draft')", &[]).unwrap(), 1);
+    for statement in [
+        "UPDATE papers SET state = 'printed' WHERE id = 5",
+        "UPDATE papers SET author = 'u1' WHERE id = 5",
+        "INSERT INTO papers VALUES (6, 'u2', 'printed')",
+        "INSERT INTO papers VALUES (6, 'u1', 'draft')",
+    ] {
+        refused(&mut app, statement, "42501", "row-level security");
+    }
+    assert_eq!(app.execute("DELETE FROM papers", &[]).unwrap(), 1, "a delete writes nothing: only the draft goes");
+    for (action, new_row, state) in
+        [("select", "{}", "22023"), ("delete", "{}", "22023"), ("insert", "{\"stat\": {\"equals\": \"x\"}}", "22023")]
+    {
+        let call = format!("SELECT rolecall.allow('users', 'papers', '{action}', new_row => '{new_row}')");
+        assert_eq!(sqlstate(admin.batch_execute(&call)).0, state, "{call}");
+    }
+}
+
 #[test]
 fn one_changes_only_what_one_can_read() {
     let story = Notes::new();
