@@ -1,10 +1,13 @@
 //! Tables as the filter language sees them.
 
+use crate::administrators::require_administrator;
 use crate::backend::jsonb;
 use crate::error::{Error, Reported, required};
 use crate::query;
+use crate::users::{self, bad};
 use pgrx::prelude::*;
-use policy::filter::{Column, Filter, Table, Type};
+use policy::filter::{Column, Filter, Table, Type, Variable};
+use policy::sql::identifier;
 
 /// The SQL condition that `filter` becomes.
 #[pg_extern(sql = false)]
@@ -12,6 +15,76 @@ fn compile_filter(target: Option<pg_sys::Oid>, filter: Option<pgrx::AnyElement>)
     let target = required(target, "target")?;
     let filter = jsonb::text(required(filter, "filter")?);
     Ok(read(&describe(target)?, &filter)?.to_sql())
+}
+
+/// Whether a row, given as JSON, matches a filter.
+#[pg_extern(sql = false)]
+fn matches(
+    target: Option<pg_sys::Oid>,
+    filter: Option<pgrx::AnyElement>,
+    candidate: Option<pgrx::AnyElement>,
+) -> Reported<bool> {
+    let target = required(target, "target")?;
+    let filter = jsonb::text(required(filter, "filter")?);
+    let candidate = jsonb::text(required(candidate, "candidate")?);
+    if !candidate.starts_with('{') {
+        return Err(bad("candidate", "(jsonb)", "must be an object").into());
+    }
+    let table = describe(target)?;
+    let query = format!(
+        "SELECT ({}) FROM pg_catalog.jsonb_populate_record(NULL::{}, $1::pg_catalog.jsonb) AS candidate",
+        read(&table, &filter)?.to_sql(),
+        table.name
+    );
+    Ok(query::one::<bool>(&query, &[candidate.into()])?.unwrap_or(false))
+}
+
+/// The rows that a filter would show a user, or nobody.
+#[pg_extern(sql = false)]
+fn preview(
+    target: Option<pg_sys::Oid>,
+    filter: Option<pgrx::AnyElement>,
+    username: Option<&str>,
+) -> Reported<SetOfIterator<'static, pgrx::JsonB>> {
+    require_administrator("preview()")?;
+    let target = required(target, "target")?;
+    let filter = jsonb::text(required(filter, "filter")?);
+    let table = describe(target)?;
+    let user = username.map(users::id_of).transpose()?;
+    let email = match &user {
+        Some(id) => {
+            query::one::<String>("SELECT nullif(email, '') FROM rolecall.users WHERE id = $1", &[id.as_str().into()])?
+        }
+        None => None,
+    };
+    let condition = read(&table, &filter)?.bind(&|variable| match variable {
+        Variable::UserId => user.clone(),
+        Variable::UserEmail => email.clone(),
+        Variable::ApiToken => None,
+    });
+    // As text what is no built-in type: to_jsonb() would call whatever cast to JSON its owner has made, as our owner.
+    let columns = table.columns.iter().map(|column| {
+        let name = identifier(&column.name);
+        if column.sql_type.starts_with("pg_catalog.") {
+            name
+        } else {
+            format!("CASE WHEN {name} IS NOT NULL THEN pg_catalog.format('%s', {name}) END AS {name}")
+        }
+    });
+    let query = format!(
+        "SELECT pg_catalog.to_jsonb(r) FROM (SELECT {} FROM {} WHERE {}) AS r",
+        columns.collect::<Vec<_>>().join(", "),
+        table.name,
+        condition.to_sql()
+    );
+    let rows = Spi::connect(|client| {
+        let mut rows = Vec::new();
+        for row in client.select(&query, None, &[])? {
+            rows.extend(row.get::<pgrx::JsonB>(1)?);
+        }
+        Ok::<_, Error>(rows)
+    })?;
+    Ok(SetOfIterator::new(rows))
 }
 
 /// Reads the text of a filter over `table`.

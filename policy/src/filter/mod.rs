@@ -88,6 +88,25 @@ impl Filter {
     pub fn to_sql(&self) -> String {
         sql::filter(self)
     }
+
+    /// The filter as it is for somebody of whom `value` tells the variables.
+    pub fn bind(self, value: &impl Fn(Variable) -> Option<String>) -> Self {
+        let operand = |operand| match operand {
+            Operand::Variable(variable) => Operand::Bound(value(variable)),
+            other => other,
+        };
+        let all = |parts: Vec<Self>| parts.into_iter().map(|part| part.bind(value)).collect();
+        match self {
+            Self::All(parts) => Self::All(all(parts)),
+            Self::Any(parts) => Self::Any(all(parts)),
+            Self::Not(part) => Self::Not(Box::new(part.bind(value))),
+            Self::Compare(column, comparison, other) => Self::Compare(column, comparison, operand(other)),
+            Self::In(column, operands) => Self::In(column, operands.into_iter().map(operand).collect()),
+            Self::NotIn(column, operands) => Self::NotIn(column, operands.into_iter().map(operand).collect()),
+            Self::Part(column, place, other) => Self::Part(column, place, operand(other)),
+            other @ (Self::Empty(_) | Self::Relative(..)) => other,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ pub enum Operand {
     Constant(String),
     /// A value of the session; absent, the comparison is unknown.
     Variable(Variable),
+    /// What a variable is for somebody else.
+    Bound(Option<String>),
 }
 
 /// The dynamic variables.
@@ -158,7 +160,7 @@ fn decimal(text: &str) -> Option<String> {
     (text.len() <= 1000 && exponent.abs() <= 1000).then(|| text.to_owned())
 }
 
-fn is_uuid(text: &str) -> bool {
+pub(super) fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {
             8 | 13 | 18 | 23 => byte == b'-',

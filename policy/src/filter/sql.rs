@@ -3,6 +3,7 @@
 //! The column stands bare on one side, an operand already of its type on the other, so that indexes serve. Operators are
 //! those of `pg_catalog`, whatever the search path holds.
 
+use super::operand::is_uuid;
 use super::{Column, Comparison, Filter, Offset, Operand, Place, Type, Variable};
 use crate::sql::{identifier, literal};
 
@@ -87,7 +88,8 @@ fn part(column: &Column, place: Place, operand: &Operand) -> String {
     let name = identifier(&column.name);
     let text = if column.sql_type == TEXT { name } else { format!("{name}::{TEXT}") };
     match (operand, place) {
-        (Operand::Constant(part), _) => {
+        (Operand::Bound(None), _) => "NULL::pg_catalog.bool".into(),
+        (Operand::Constant(part) | Operand::Bound(Some(part)), _) => {
             let part = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
             let pattern = match place {
                 Place::Anywhere => format!("%{part}%"),
@@ -128,7 +130,20 @@ fn sql_of(operand: &Operand, column: &Column) -> String {
         Operand::Constant(value) if column.data_type == Type::Boolean => value.clone(),
         Operand::Constant(value) => format!("{}::{}", literal(value), column.sql_type),
         Operand::Variable(variable) => variable_sql(*variable, column),
+        Operand::Bound(value) => bound(value.as_deref(), column),
     }
+}
+
+/// The same for somebody whose value it is.
+fn bound(value: Option<&str>, column: &Column) -> String {
+    let integer = |value: &&str| value.parse::<i64>().is_ok();
+    let (value, bare) = match column.data_type {
+        Type::Uuid => (value.filter(|value| is_uuid(value)), "pg_catalog.uuid"),
+        Type::Integer(_) => (value.filter(integer), "pg_catalog.int8"),
+        Type::Decimal => (value.filter(integer), "pg_catalog.numeric"),
+        _ => (value, column.sql_type.as_str()),
+    };
+    value.map_or_else(|| format!("NULL::{bare}"), |value| format!("{}::{bare}", literal(value)))
 }
 
 /// The variable in the column's own type; NULL where it is absent or not of that type.

@@ -153,6 +153,28 @@ fn a_variable_comes_in_the_columns_own_type() {
 }
 
 #[test]
+fn a_filter_can_be_seen_with_somebody_elses_variables() {
+    let bound = |filter: Value, id: Option<&str>| {
+        Filter::read(&table(), &filter).unwrap().bind(&|_| id.map(str::to_owned)).to_sql()
+    };
+    let own = |column: &str| json!({"NOT": {column: {"equals": "__loggedInUserId"}}});
+    for (column, id, expected) in [
+        ("title", Some("it's"), "'it''s'::pg_catalog.text"),
+        ("title", None, "NULL::pg_catalog.text"),
+        ("code", Some("x"), "'x'::pg_catalog.varchar"),
+        ("stars", Some("5000000000"), "'5000000000'::pg_catalog.int8"),
+        ("stars", Some("x"), "NULL::pg_catalog.int8"),
+        ("key", Some("x"), "NULL::pg_catalog.uuid"),
+    ] {
+        let expected = format!("(NOT (\"{column}\" OPERATOR(pg_catalog.=) {expected}))");
+        assert_eq!(bound(own(column), id), expected);
+    }
+    let part = json!({"title": {"starts_with": "__loggedInUserId"}});
+    assert_eq!(bound(part.clone(), Some("_")), r#"("title" OPERATOR(pg_catalog.~~) E'\\_%'::pg_catalog.text)"#);
+    assert_eq!(bound(part, None), "NULL::pg_catalog.bool");
+}
+
+#[test]
 fn keys_are_anded_and_lists_combined() {
     assert_eq!(sql(json!({})), "true");
     assert_eq!(sql(json!({"AND": []})), "true");
