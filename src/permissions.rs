@@ -6,7 +6,9 @@ use crate::backend::jsonb;
 use crate::error::{Error, Reported, required};
 use crate::{filters, policies, query, roles};
 use pgrx::prelude::*;
+use serde_json::Value;
 use std::collections::BTreeSet;
+use std::ffi::CStr;
 
 /// The actions a permission can be about, each with a policy of its own.
 pub const ACTIONS: [&str; 4] = ["select", "insert", "update", "delete"];
@@ -57,8 +59,7 @@ fn unprotect(target: Option<pg_sys::Oid>) -> Reported<()> {
     let target = required(target, "target")?;
     lock(target)?;
     policies::disable(target)?;
-    Spi::run_with_args("DELETE FROM rolecall.protected_tables WHERE target = $1", &[target.into()])
-        .map_err(Error::from)?;
+    roles::run("DELETE FROM rolecall.protected_tables WHERE target = $1", &[target.into()])?;
     Ok(())
 }
 
@@ -107,6 +108,38 @@ fn permit(role: &str, target: pg_sys::Oid, actions: &[&str], filter: &str, new_r
         )?;
     }
     Ok(())
+}
+
+/// Writes a column's new name into the filters that have its old one. That is the one name in them that the table has no
+/// longer: every other change that would take a name away is refused.
+#[pg_extern(sql = false)]
+fn follow_rename(target: pg_sys::Oid, field: &CStr) -> Reported<()> {
+    let (table, field) = (filters::describe(target)?, field.to_string_lossy());
+    for column in ["filter", "new_row"] {
+        let select =
+            format!("SELECT role, action, {column}::pg_catalog.text FROM rolecall.permissions WHERE target = $1");
+        let filters = Spi::connect(|client| {
+            let mut filters = Vec::new();
+            for row in client.select(&select, None, &[target.into()])? {
+                filters.push((row.get::<String>(1)?, row.get::<String>(2)?, row.get::<String>(3)?));
+            }
+            Ok::<_, Error>(filters)
+        })?;
+        for (role, action, filter) in filters {
+            let Some(json) = filter.and_then(|text| serde_json::from_str::<Value>(&text).ok()) else { continue };
+            let is_gone = |name: &&str| !table.columns.iter().any(|column| column.name == *name);
+            let Some(gone) = policy::filter::fields(&json).into_iter().find(is_gone).map(str::to_owned) else {
+                continue;
+            };
+            let renamed = policy::filter::rename(json, &gone, &field).to_string();
+            let update = format!(
+                "UPDATE rolecall.permissions SET {column} = $4::pg_catalog.jsonb
+                  WHERE target = $1 AND role = $2 AND action = $3"
+            );
+            roles::run(&update, &[target.into(), role.into(), action.into(), renamed.into()])?;
+        }
+    }
+    Ok(policies::recompile(target)?)
 }
 
 /// Does what changes or removes the name of a role, in the policies too. The caller has locked the role.

@@ -39,10 +39,12 @@ pub fn recompile(target: pg_sys::Oid) -> Result<(), Error> {
             continue;
         }
         for (policy, kind) in [(name(action), "PERMISSIVE"), (gate(action), "RESTRICTIVE")] {
-            Spi::run(&match former {
-                Some(_) => format!("ALTER POLICY {policy} ON {table} {clauses}"),
-                None => format!("CREATE POLICY {policy} ON {table} AS {kind} FOR {action} {clauses}"),
-            })?;
+            if former.is_some() {
+                Spi::run(&format!("ALTER POLICY {policy} ON {table} {clauses}"))?;
+            } else {
+                Spi::run(&format!("DROP POLICY IF EXISTS {policy} ON {table}"))?;
+                Spi::run(&format!("CREATE POLICY {policy} ON {table} AS {kind} FOR {action} {clauses}"))?;
+            }
         }
         Spi::run_with_args(
             "INSERT INTO rolecall.compiled_policies (target, action, clauses) VALUES ($1, $2, $3) \
@@ -84,7 +86,10 @@ fn clauses(target: pg_sys::Oid) -> Result<[String; 4], Error> {
 
 fn compiled(target: pg_sys::Oid) -> Result<HashMap<String, String>, Error> {
     Spi::connect(|client| {
-        let query = "SELECT action, clauses FROM rolecall.compiled_policies WHERE target = $1";
+        // One that somebody has dropped is made again.
+        let query = "SELECT action, clauses FROM rolecall.compiled_policies c WHERE target = $1 AND 2 =
+                        (SELECT pg_catalog.count(*) FROM pg_catalog.pg_policy p WHERE p.polrelid = c.target
+                            AND p.polname IN ('rolecall_' || c.action, 'rolecall_' || c.action || '_gate'))";
         let mut present = HashMap::new();
         for row in client.select(query, None, &[target.into()])? {
             present.insert(row.get(1)?.unwrap_or_default(), row.get(2)?.unwrap_or_default());

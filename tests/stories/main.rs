@@ -4,6 +4,7 @@ mod accounts;
 mod api_tokens;
 mod audit;
 mod becoming;
+mod ddl;
 mod dump;
 mod filters;
 mod flowdb;

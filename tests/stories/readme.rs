@@ -105,7 +105,8 @@ fn every_function_is_in_the_readme() {
     let functions = crate::support::column(
         &mut database.admin(),
         "SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'rolecall'::regnamespace
-            AND prorettype NOT IN ('internal'::regtype, 'trigger'::regtype)",
+            AND prorettype NOT IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype)
+            AND has_function_privilege('public', oid, 'EXECUTE')",
     );
     let readme = readme();
     let sql: String = examples(&readme).iter().filter(|e| e.language == "sql").map(|e| e.text.as_str()).collect();

@@ -9,12 +9,14 @@
 //! true; unknown hides it.
 
 mod error;
+mod names;
 mod operand;
 mod read;
 mod sql;
 mod table;
 
 pub use error::{Error, Fault};
+pub use names::{fields, rename};
 pub use operand::{Offset, Operand, Variable};
 pub use table::{Column, Table, Type};
 

@@ -1,0 +1,45 @@
+-- What is done to tables outside of rolecall: its rules follow, or are defended.
+
+CREATE FUNCTION rolecall.follow_rename(target regclass, field name) RETURNS void
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
+    AS 'MODULE_PATHNAME', 'follow_rename_wrapper';
+COMMENT ON FUNCTION rolecall.follow_rename(regclass, name) IS
+    'Writes the new name of a column into the filters that have its old one; called when it is renamed';
+
+CREATE FUNCTION rolecall.after_alter_table() RETURNS event_trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp AS $$
+BEGIN
+    PERFORM follow_rename(p.target, a.attname)
+       FROM pg_event_trigger_ddl_commands() c
+       JOIN protected_tables p ON c.classid = 'pg_class'::regclass AND c.objid = p.target
+       JOIN pg_attribute a ON a.attrelid = c.objid AND a.attnum = c.objsubid
+      WHERE c.objsubid > 0;
+END
+$$;
+COMMENT ON FUNCTION rolecall.after_alter_table() IS 'Lets filters follow the name of a column';
+CREATE EVENT TRIGGER rolecall_after_alter_table ON ddl_command_end WHEN TAG IN ('ALTER TABLE')
+    EXECUTE FUNCTION rolecall.after_alter_table();
+
+-- What CASCADE takes along must not be the gate of a table that stays: a policy of somebody else's would open it.
+CREATE FUNCTION rolecall.after_drop() RETURNS event_trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp AS $$
+DECLARE
+    lost record;
+BEGIN
+    DELETE FROM protected_tables p USING pg_event_trigger_dropped_objects() d
+     WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.objid = p.target;
+    SELECT p.target, d.address_names[3] AS policy INTO lost
+      FROM pg_event_trigger_dropped_objects() d
+      JOIN protected_tables p ON p.target = to_regclass(format('%I.%I', d.address_names[1], d.address_names[2]))
+     WHERE d.object_type = 'policy' AND NOT d.original
+       AND d.address_names[3] ~ '^rolecall_(select|insert|update|delete)(_gate)?$'
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE object_not_in_prerequisite_state
+            USING MESSAGE = format('rules of rolecall on %s use what is to be dropped', lost.target),
+                  HINT = 'Change those rules first (rolecall.allow(), rolecall.disallow()), or drop the table as a whole.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION rolecall.after_drop() IS 'Forgets tables that are gone and keeps the policies of those that stay';
+CREATE EVENT TRIGGER rolecall_after_drop ON sql_drop EXECUTE FUNCTION rolecall.after_drop();
