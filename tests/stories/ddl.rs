@@ -78,7 +78,12 @@ fn what_a_rule_uses_is_not_dropped_from_under_it() {
     run(&mut admin, "CREATE POLICY theirs ON parcels USING (true)");
     let (state, message) = sqlstate(admin.batch_execute("ALTER TABLE parcels DROP COLUMN place"));
     assert_eq!(state, "2BP01", "PostgreSQL's own: {message}");
-    refused(&mut admin, "ALTER TABLE parcels DROP COLUMN place CASCADE", "55000", "rules of rolecall on public.parcels");
+    refused(
+        &mut admin,
+        "ALTER TABLE parcels DROP COLUMN place CASCADE",
+        "55000",
+        "rules of rolecall on public.parcels",
+    );
     refused(&mut admin, "ALTER TABLE parcels ALTER place TYPE varchar", "0A000", "policy");
     assert_eq!(seen(&mut app), ["1", "3"]);
     run(
