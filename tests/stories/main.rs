@@ -9,6 +9,7 @@ mod dump;
 mod filter_oracle;
 mod filters;
 mod flowdb;
+mod flowkit;
 mod folding;
 mod forgery;
 mod gateway;
