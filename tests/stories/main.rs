@@ -30,6 +30,7 @@ mod readme;
 mod registration;
 mod roles;
 mod secrets;
+mod server_tokens;
 mod standby;
 mod support;
 mod token_attacks;

@@ -2,9 +2,13 @@
 
 make ALG ISSUER SUBJECT   prints a new key as a JWK and a token that it has signed
 verify TOKEN JWKS         prints the claims of a token that a key of the set has signed
+server TOKEN PEM AUDIENCE prints the header and the claims of a token for a server
+flowkit CLAIMS            prints the roles in FlowKit's claim user_claims: base64 of gzip of JSON
 weak                      prints an RSA private key of 1024 bits in PEM
 """
 
+import base64
+import gzip
 import json
 import secrets
 import sys
@@ -37,6 +41,15 @@ def verify(token, jwks):
     return jwt.decode(token, key.key, [header["alg"]], options={"require": ["sub", "iat", "exp", "jti"]})
 
 
+def server(token, pem, audience):
+    claims = jwt.decode(token, pem, ["RS256"], audience=audience, options={"require": ["sub", "iat", "nbf", "exp", "jti"]})
+    return {"header": jwt.get_unverified_header(token), "claims": claims}
+
+
+def flowkit(claims):
+    return json.loads(gzip.decompress(base64.b64decode(claims, validate=True)))
+
+
 def weak():
     return rsa.generate_private_key(65537, 1024).private_bytes(
         serialization.Encoding.PEM,
@@ -45,4 +58,4 @@ def weak():
     ).decode()
 
 
-print(json.dumps({"make": make, "verify": verify, "weak": weak}[sys.argv[1]](*sys.argv[2:])))
+print(json.dumps({"make": make, "verify": verify, "server": server, "flowkit": flowkit, "weak": weak}[sys.argv[1]](*sys.argv[2:])))

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::process::Command;
 
 /// Runs `pyjwt.py` with Debian's Python, which is the one that has Debian's PyJWT.
-fn python(arguments: &[&str]) -> Result<Value, String> {
+pub fn python(arguments: &[&str]) -> Result<Value, String> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/stories/pyjwt.py");
     let output = Command::new("/usr/bin/python3").arg(script).args(arguments).output().expect("Python starts");
     if !output.status.success() {
