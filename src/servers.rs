@@ -94,8 +94,8 @@ fn replace(name: &str, server: &Server) -> Result<Value, Error> {
     }
     let shortened = texts(
         "UPDATE rolecall.roles r
-            SET latest_expiry = least(r.latest_expiry, s.latest_expiry),
-                longest_life = least(r.longest_life, s.longest_life)
+            SET latest_expiry = CASE WHEN r.latest_expiry > s.latest_expiry THEN s.latest_expiry ELSE r.latest_expiry END,
+                longest_life = CASE WHEN r.longest_life > s.longest_life THEN s.longest_life ELSE r.longest_life END
            FROM rolecall.servers s
           WHERE s.name = $1 AND r.server = $1
             AND (r.latest_expiry > s.latest_expiry OR r.longest_life > s.longest_life)
