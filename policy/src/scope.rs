@@ -1,7 +1,7 @@
 //! Scopes: a tree of words separated by `:`. Granting a node grants all below it, by whole words.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{Hash, Hasher};
+use foldhash::fast::RandomState;
+use std::collections::HashMap;
 
 /// The longest scope, in bytes.
 const LONGEST: usize = 512;
@@ -37,23 +37,48 @@ fn ancestors(scope: &str) -> impl Iterator<Item = &str> {
 /// The scopes of a set of roles, indexed so that a test costs a lookup per word, whatever the number of roles and scopes.
 #[derive(Debug, Default)]
 pub struct Granted {
-    by_role: BTreeMap<String, BTreeSet<String>>,
-    /// The roles that were granted a node, as numbers in the order of `by_role`, ascending.
-    nodes: HashMap<Box<str>, Vec<u32>>,
+    /// The roles that have scopes, in order.
+    roles: Vec<String>,
+    nodes: HashMap<Box<str>, Holders, RandomState>,
     /// The role whose holders may do everything.
     everything: Option<String>,
 }
 
+/// The roles that were granted a node, as numbers in the order of [`Granted::roles`], ascending: nearly always one, which
+/// takes no allocation.
+#[derive(Debug)]
+struct Holders {
+    first: u32,
+    others: Vec<u32>,
+}
+
+impl Holders {
+    fn iter(&self) -> impl Iterator<Item = u32> {
+        std::iter::once(self.first).chain(self.others.iter().copied())
+    }
+
+    fn contains(&self, role: u32) -> bool {
+        self.first == role || self.others.binary_search(&role).is_ok()
+    }
+}
+
 impl Granted {
     /// The scopes of roles; `everything`, if it is held, covers every scope there may be.
-    pub fn new(by_role: BTreeMap<String, BTreeSet<String>>, everything: Option<String>) -> Self {
-        let mut nodes: HashMap<Box<str>, Vec<u32>> = HashMap::new();
-        for (scopes, number) in by_role.values().zip(0..) {
+    pub fn new(by_role: Vec<(String, Vec<String>)>, everything: Option<String>) -> Self {
+        let count = by_role.iter().map(|(_, scopes)| scopes.len()).sum();
+        let mut nodes: HashMap<Box<str>, Holders, RandomState> = HashMap::default();
+        nodes.reserve(count);
+        let mut roles = Vec::with_capacity(by_role.len());
+        for ((role, scopes), number) in by_role.into_iter().zip(0..) {
+            roles.push(role);
             for scope in scopes {
-                nodes.entry(scope.as_str().into()).or_default().push(number);
+                nodes
+                    .entry(scope.into_boxed_str())
+                    .and_modify(|holders| holders.others.push(number))
+                    .or_insert(Holders { first: number, others: Vec::new() });
             }
         }
-        Self { by_role, nodes, everything }
+        Self { roles, nodes, everything }
     }
 
     /// Whether some role covers the scope. Allocates nothing.
@@ -71,19 +96,20 @@ impl Granted {
         if self.everything.is_some() {
             return self.everything.as_deref();
         }
-        let candidates = ancestors(canonical(first)).filter_map(|node| self.nodes.get(node)).flatten();
-        let number = candidates.copied().find(|role| scopes().all(|scope| self.role_covers(*role, scope)))?;
-        self.by_role.keys().nth(number as usize).map(String::as_str)
+        let mut candidates =
+            ancestors(canonical(first)).filter_map(|node| self.nodes.get(node)).flat_map(Holders::iter);
+        let number = candidates.find(|role| scopes().all(|scope| self.role_covers(*role, scope)))?;
+        self.roles.get(number as usize).map(String::as_str)
     }
 
     fn role_covers(&self, role: u32, scope: &str) -> bool {
         let mut granted = ancestors(canonical(scope)).filter_map(|node| self.nodes.get(node));
-        granted.any(|roles| roles.binary_search(&role).is_ok())
+        granted.any(|holders| holders.contains(role))
     }
 
     /// The role that lacks the fewest of `scopes`, with those it lacks. None where no role has any scope.
     pub fn nearest<'a>(&'a self, scopes: &'a [String]) -> Option<(&'a str, Vec<&'a str>)> {
-        let lacks = self.by_role.iter().zip(0..).map(|((role, _), number)| {
+        let lacks = self.roles.iter().zip(0..).map(|(role, number)| {
             let missing = scopes.iter().filter(|scope| !self.role_covers(number, scope));
             (role.as_str(), missing.map(String::as_str).collect::<Vec<_>>())
         });
@@ -92,16 +118,10 @@ impl Granted {
 
     /// Every scope that some role was granted, in order, without those below another one.
     pub fn all(&self) -> Vec<&str> {
-        let nodes: BTreeSet<&str> = self.by_role.values().flatten().map(String::as_str).collect();
-        let is_top = |node: &&str| !ancestors(node).skip(1).any(|above| nodes.contains(above));
-        nodes.iter().copied().filter(is_top).collect()
-    }
-}
-
-impl Hash for Granted {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.by_role.hash(state);
-        self.everything.hash(state);
+        let is_top = |node: &&str| !ancestors(node).skip(1).any(|above| self.nodes.contains_key(above));
+        let mut all: Vec<&str> = self.nodes.keys().map(|node| &**node).filter(is_top).collect();
+        all.sort_unstable();
+        all
     }
 }
 
@@ -109,10 +129,11 @@ impl Hash for Granted {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn granted(roles: &[(&str, &[&str])]) -> Granted {
-        let set = |scopes: &[&str]| scopes.iter().map(|&scope| scope.to_owned()).collect();
-        Granted::new(roles.iter().map(|(role, scopes)| ((*role).to_owned(), set(scopes))).collect(), None)
+        let owned = |scopes: &[&str]| scopes.iter().map(|&scope| scope.to_owned()).collect();
+        Granted::new(roles.iter().map(|(role, scopes)| ((*role).to_owned(), owned(scopes))).collect(), None)
     }
 
     #[test]
@@ -144,7 +165,7 @@ mod tests {
 
     #[test]
     fn who_may_do_everything_covers_everything() {
-        let granted = Granted::new(BTreeMap::new(), Some("admins".into()));
+        let granted = Granted::new(Vec::new(), Some("admins".into()));
         assert!(granted.covers("x:y"));
         assert_eq!(granted.holder(|| ["x", "y"].into_iter()), Some("admins"));
     }
@@ -179,7 +200,7 @@ mod tests {
             let one_covers = |scopes: &BTreeSet<String>, scope: &str| scopes.iter().any(|node| covers(node, scope));
             let some = roles.iter().any(|scopes| one_covers(scopes, &wanted[0]));
             let one = roles.iter().any(|scopes| wanted.iter().all(|scope| one_covers(scopes, scope)));
-            let named = roles.into_iter().enumerate().map(|(number, scopes)| (format!("r{number}"), scopes)).collect();
+            let named = roles.into_iter().enumerate().map(|(number, scopes)| (format!("r{number}"), scopes.into_iter().collect())).collect();
             let granted = Granted::new(named, None);
             prop_assert_eq!(granted.covers(&wanted[0]), some);
             prop_assert_eq!(granted.holder(|| wanted.iter().map(String::as_str)).is_some(), one);

@@ -6,8 +6,7 @@ use super::session::{to_unix_time, watched};
 use crate::error::{Error, Refusal};
 use pgrx::pg_sys;
 use policy::identity::{Identity, Proof};
-use policy::scope::Granted;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 
 /// The role every user holds.
@@ -208,16 +207,19 @@ pub fn held_by_everybody() -> Result<BTreeSet<String>, Error> {
     Ok(roles)
 }
 
-/// The scopes of roles.
-pub(super) fn scopes(roles: &BTreeSet<String>) -> Result<Granted, Error> {
-    let mut by_role = BTreeMap::new();
-    for role in roles {
-        let scopes = scopes_of(role)?;
-        if !scopes.is_empty() {
-            by_role.insert(role.clone(), scopes);
+/// The scopes of those roles that have any, both in order.
+pub(super) fn scopes(roles: &BTreeSet<String>) -> Result<Vec<(String, Vec<String>)>, Error> {
+    let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
+    let mut by_role: Vec<(String, Vec<String>)> = Vec::new();
+    watched(c"role_scopes")?.scan(c"role_scopes_pkey", Some(Key::Texts(&roles)), |row| {
+        if let (Some(role), Some(scope)) = (row.text(c"role"), row.get(c"scope")) {
+            match by_role.last_mut() {
+                Some((last, scopes)) if last == role => scopes.push(scope),
+                _ => by_role.push((role.to_owned(), vec![scope])),
+            }
         }
-    }
-    Ok(Granted::new(by_role, roles.get(ADMINISTRATORS).cloned()))
+    })?;
+    Ok(by_role)
 }
 
 /// The scopes that a role itself was granted. Read fresh.
@@ -240,19 +242,23 @@ pub fn containing(roles: BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
     related(roles, c"role_members_pkey", c"role")
 }
 
-/// `roles` and every role found from them along `column` of `role_members`.
+/// `roles` and every role found from them along `column` of `role_members`, all of one level at once.
 fn related(roles: BTreeSet<String>, index: &CStr, column: &CStr) -> Result<BTreeSet<String>, Error> {
     let members = watched(c"role_members")?;
-    let mut pending: Vec<String> = roles.iter().cloned().collect();
+    let mut level: Vec<String> = roles.iter().cloned().collect();
     let mut all = roles;
-    while let Some(next) = pending.pop() {
-        members.scan(index, Some(Key::Text(&next)), |row| {
-            if let Some(role) = row.get::<String>(column)
-                && all.insert(role.clone())
+    while !level.is_empty() {
+        let keys: Vec<&str> = level.iter().map(String::as_str).collect();
+        let mut next = Vec::new();
+        members.scan(index, Some(Key::Texts(&keys)), |row| {
+            if let Some(role) = row.text(column)
+                && !all.contains(role)
             {
-                pending.push(role);
+                all.insert(role.to_owned());
+                next.push(role.to_owned());
             }
         })?;
+        level = next;
     }
     Ok(all)
 }
