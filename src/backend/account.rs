@@ -6,6 +6,7 @@ use super::session::{to_unix_time, watched};
 use crate::error::{Error, Refusal};
 use pgrx::pg_sys;
 use policy::identity::{Identity, Proof};
+use policy::scope::Granted;
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 
@@ -207,19 +208,16 @@ pub fn held_by_everybody() -> Result<BTreeSet<String>, Error> {
     Ok(roles)
 }
 
-/// The scopes of those roles that have any, both in order.
-pub(super) fn scopes(roles: &BTreeSet<String>) -> Result<Vec<(String, Vec<String>)>, Error> {
+/// The scopes of roles.
+pub(super) fn scopes(roles: &BTreeSet<String>) -> Result<Granted, Error> {
+    let mut granted = Granted::new(roles.get(ADMINISTRATORS).cloned());
     let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
-    let mut by_role: Vec<(String, Vec<String>)> = Vec::new();
     watched(c"role_scopes")?.scan(c"role_scopes_pkey", Some(Key::Texts(&roles)), |row| {
-        if let (Some(role), Some(scope)) = (row.text(c"role"), row.get(c"scope")) {
-            match by_role.last_mut() {
-                Some((last, scopes)) if last == role => scopes.push(scope),
-                _ => by_role.push((role.to_owned(), vec![scope])),
-            }
+        if let (Some(role), Some(scope)) = (row.text(c"role"), row.text(c"scope")) {
+            granted.add(role, scope);
         }
     })?;
-    Ok(by_role)
+    Ok(granted)
 }
 
 /// The scopes that a role itself was granted. Read fresh.

@@ -4,7 +4,7 @@
 //! whether it still stands, whether it has expired, whether somebody revoked it. A few identities are kept, so that
 //! a pool that serves the same people reads nothing again.
 
-use super::account::{self, ADMINISTRATORS, User};
+use super::account::{self, User};
 use super::catalog::{OneMoment, Table};
 use super::variables::Variables;
 use super::{caller, fold, setting};
@@ -231,9 +231,9 @@ fn load(identity: Option<Identity>) -> Result<Session, Error> {
     let (scopes, fingerprint) = match known {
         Some(known) => known,
         None => {
-            let scopes = account::scopes(&account.roles)?;
-            let fingerprint = HASHER.hash_one((&account.roles, &scopes));
-            (Rc::new(Granted::new(scopes, account.roles.get(ADMINISTRATORS).cloned())), fingerprint)
+            let scopes = Rc::new(account::scopes(&account.roles)?);
+            let fingerprint = HASHER.hash_one((&account.roles, &*scopes));
+            (scopes, fingerprint)
         }
     };
     let api_token = identity.as_ref().filter(|identity| identity.proof == Proof::ApiToken);
