@@ -212,8 +212,10 @@ pub fn held_by_everybody() -> Result<BTreeSet<String>, Error> {
 pub(super) fn scopes(roles: &BTreeSet<String>) -> Result<Granted, Error> {
     let mut granted = Granted::new(roles.get(ADMINISTRATORS).cloned());
     let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
-    watched(c"role_scopes")?.scan(c"role_scopes_pkey", Some(Key::Texts(&roles)), |row| {
-        if let (Some(role), Some(scope)) = (row.text(c"role"), row.text(c"scope")) {
+    let table = watched(c"role_scopes")?;
+    let (role, scope) = (table.column(c"role"), table.column(c"scope"));
+    table.scan(c"role_scopes_pkey", Some(Key::Texts(&roles)), |row| {
+        if let (Some(role), Some(scope)) = (row.text(role), row.text(scope)) {
             granted.add(role, scope);
         }
     })?;
@@ -243,6 +245,7 @@ pub fn containing(roles: BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
 /// `roles` and every role found from them along `column` of `role_members`, all of one level at once.
 fn related(roles: BTreeSet<String>, index: &CStr, column: &CStr) -> Result<BTreeSet<String>, Error> {
     let members = watched(c"role_members")?;
+    let column = members.column(column);
     let mut level: Vec<String> = roles.iter().cloned().collect();
     let mut all = roles;
     while !level.is_empty() {

@@ -62,6 +62,12 @@ impl Table {
         unsafe { (*self.relation).rd_id }
     }
 
+    /// A column by its name, for [`Row::text`].
+    pub fn column(&self, name: &CStr) -> Column {
+        // SAFETY: the relation is open as long as self lives, and its description with it.
+        unsafe { Column::find((*self.relation).rd_att, name) }
+    }
+
     /// The database role that owns the table: the extension's owner.
     pub fn owner(&self) -> pg_sys::Oid {
         // SAFETY: the relation is open as long as self lives, and its description with it.
@@ -153,21 +159,41 @@ pub struct Row {
     description: pg_sys::TupleDesc,
 }
 
-impl Row {
-    /// A text without a copy; None where it is NULL.
-    pub fn text(&self, column: &CStr) -> Option<&str> {
-        self.get(column)
-    }
+/// A column of a table, found once for all rows.
+#[derive(Clone, Copy)]
+pub struct Column(i32);
 
+impl Column {
+    /// # Safety
+    /// `description` is a valid description.
+    unsafe fn find(description: pg_sys::TupleDesc, name: &CStr) -> Self {
+        // SAFETY: see above; the name is NUL-terminated. A column that is not there has number <= 0 and is refused.
+        let number = unsafe { pg_sys::SPI_fnumber(description, name.as_ptr()) };
+        assert!(number > 0, "rolecall's tables are of another version: no column {name:?}");
+        Self(number)
+    }
+}
+
+impl Row {
     /// A column's value; None where it is NULL.
     pub fn get<T: FromDatum>(&self, column: &CStr) -> Option<T> {
-        // SAFETY: the tuple is of this description and valid during the visit; T copies what it reads. A column that is
-        // not there has number <= 0 and is refused.
+        // SAFETY: the tuple is of this description and valid during the visit; T copies what it reads.
+        unsafe { self.value(Column::find(self.description, column)) }
+    }
+
+    /// A text without a copy; None where it is NULL.
+    pub fn text(&self, column: Column) -> Option<&str> {
+        // SAFETY: the text lives as long as the visit, and the borrow no longer.
+        unsafe { self.value(column) }
+    }
+
+    /// # Safety
+    /// The column is one of this row's table; T may point into the row.
+    unsafe fn value<T: FromDatum>(&self, column: Column) -> Option<T> {
+        let mut is_null = false;
+        // SAFETY: see above; the tuple is of this description and valid during the visit.
         unsafe {
-            let number = pg_sys::SPI_fnumber(self.description, column.as_ptr());
-            assert!(number > 0, "rolecall's tables are of another version: no column {column:?}");
-            let mut is_null = false;
-            let datum = pg_sys::heap_getattr(self.tuple, number, self.description, &mut is_null);
+            let datum = pg_sys::heap_getattr(self.tuple, column.0, self.description, &mut is_null);
             T::from_datum(datum, is_null)
         }
     }
