@@ -1,7 +1,9 @@
 //! Scopes: a tree of words separated by `:`. Granting a node grants all below it, by whole words.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{Hash, Hasher};
+use foldhash::fast::RandomState;
+use hashbrown::hash_table::{Entry, HashTable};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, Hasher};
 
 /// The longest scope, in bytes.
 const LONGEST: usize = 512;
@@ -37,28 +39,72 @@ fn ancestors(scope: &str) -> impl Iterator<Item = &str> {
 /// The scopes of a set of roles, indexed so that a test costs a lookup per word, whatever the number of roles and scopes.
 #[derive(Debug, Default)]
 pub struct Granted {
-    by_role: BTreeMap<String, BTreeSet<String>>,
-    /// The roles that were granted a node, as numbers in the order of `by_role`, ascending.
-    nodes: HashMap<Box<str>, Vec<u32>>,
+    /// The scopes of all roles in order, each ended by a NUL, which no text of PostgreSQL's holds. In one piece, since the
+    /// allocations and the scattered memory of many small ones would be most of the cost.
+    text: String,
+    /// The roles that have scopes, in order, with where in `text` each one's scopes end.
+    roles: Vec<(String, usize)>,
+    nodes: HashTable<Node>,
+    /// The roles beside the first of nodes that several were granted, by [`Node::start`], ascending.
+    others: HashMap<u32, Vec<u32>, RandomState>,
+    hasher: RandomState,
     /// The role whose holders may do everything.
     everything: Option<String>,
 }
 
+/// A node that was granted.
+#[derive(Debug)]
+struct Node {
+    start: u32,
+    length: u32,
+    /// The first role that was granted it, as its number in [`Granted::roles`].
+    role: u32,
+}
+
+impl Node {
+    fn name<'a>(&self, text: &'a str) -> &'a str {
+        &text[self.start as usize..][..self.length as usize]
+    }
+}
+
 impl Granted {
-    /// The scopes of roles; `everything`, if it is held, covers every scope there may be.
-    pub fn new(by_role: BTreeMap<String, BTreeSet<String>>, everything: Option<String>) -> Self {
-        let mut nodes: HashMap<Box<str>, Vec<u32>> = HashMap::new();
-        for (scopes, number) in by_role.values().zip(0..) {
-            for scope in scopes {
-                nodes.entry(scope.as_str().into()).or_default().push(number);
+    /// No scopes; `everything`, if it is held, covers every scope there may be.
+    pub fn new(everything: Option<String>) -> Self {
+        Self { everything, ..Self::default() }
+    }
+
+    /// Adds a scope of a role. Each role's come together.
+    pub fn add(&mut self, role: &str, scope: &str) {
+        let number = |place: usize| u32::try_from(place).expect("scopes take less than 4 GB");
+        let start = number(self.text.len());
+        self.text.push_str(scope);
+        self.text.push('\0');
+        match self.roles.last_mut() {
+            Some((last, end)) if last == role => *end = self.text.len(),
+            _ => self.roles.push((role.to_owned(), self.text.len())),
+        }
+        let role = number(self.roles.len() - 1);
+        let (text, hasher) = (&self.text, &self.hasher);
+        let is_same = |node: &Node| node.name(text) == scope;
+        match self.nodes.entry(hasher.hash_one(scope), is_same, |node| hasher.hash_one(node.name(text))) {
+            Entry::Occupied(node) => self.others.entry(node.get().start).or_default().push(role),
+            Entry::Vacant(place) => {
+                place.insert(Node { start, length: number(scope.len()), role });
             }
         }
-        Self { by_role, nodes, everything }
+    }
+
+    fn node(&self, scope: &str) -> Option<&Node> {
+        self.nodes.find(self.hasher.hash_one(scope), |node| node.name(&self.text) == scope)
+    }
+
+    fn others(&self, node: &Node) -> &[u32] {
+        self.others.get(&node.start).map_or(&[], Vec::as_slice)
     }
 
     /// Whether some role covers the scope. Allocates nothing.
     pub fn covers(&self, scope: &str) -> bool {
-        self.everything.is_some() || ancestors(canonical(scope)).any(|node| self.nodes.contains_key(node))
+        self.everything.is_some() || ancestors(canonical(scope)).any(|node| self.node(node).is_some())
     }
 
     /// The role that covers all of the scopes by itself. Roles are never pooled, and no role covers no scopes at all.
@@ -71,19 +117,24 @@ impl Granted {
         if self.everything.is_some() {
             return self.everything.as_deref();
         }
-        let candidates = ancestors(canonical(first)).filter_map(|node| self.nodes.get(node)).flatten();
-        let number = candidates.copied().find(|role| scopes().all(|scope| self.role_covers(*role, scope)))?;
-        self.by_role.keys().nth(number as usize).map(String::as_str)
+        let mut candidates =
+            ancestors(canonical(first)).filter_map(|node| self.node(node)).flat_map(|node| self.holders(node));
+        let number = candidates.find(|role| scopes().all(|scope| self.role_covers(*role, scope)))?;
+        self.roles.get(number as usize).map(|(role, _)| role.as_str())
+    }
+
+    fn holders(&self, node: &Node) -> impl Iterator<Item = u32> {
+        std::iter::once(node.role).chain(self.others(node).iter().copied())
     }
 
     fn role_covers(&self, role: u32, scope: &str) -> bool {
-        let mut granted = ancestors(canonical(scope)).filter_map(|node| self.nodes.get(node));
-        granted.any(|roles| roles.binary_search(&role).is_ok())
+        let mut granted = ancestors(canonical(scope)).filter_map(|node| self.node(node));
+        granted.any(|node| node.role == role || self.others(node).binary_search(&role).is_ok())
     }
 
     /// The role that lacks the fewest of `scopes`, with those it lacks. None where no role has any scope.
     pub fn nearest<'a>(&'a self, scopes: &'a [String]) -> Option<(&'a str, Vec<&'a str>)> {
-        let lacks = self.by_role.iter().zip(0..).map(|((role, _), number)| {
+        let lacks = self.roles.iter().zip(0..).map(|((role, _), number)| {
             let missing = scopes.iter().filter(|scope| !self.role_covers(number, scope));
             (role.as_str(), missing.map(String::as_str).collect::<Vec<_>>())
         });
@@ -92,15 +143,17 @@ impl Granted {
 
     /// Every scope that some role was granted, in order, without those below another one.
     pub fn all(&self) -> Vec<&str> {
-        let nodes: BTreeSet<&str> = self.by_role.values().flatten().map(String::as_str).collect();
-        let is_top = |node: &&str| !ancestors(node).skip(1).any(|above| nodes.contains(above));
-        nodes.iter().copied().filter(is_top).collect()
+        let is_top = |node: &&str| !ancestors(node).skip(1).any(|above| self.node(above).is_some());
+        let mut all: Vec<&str> = self.nodes.iter().map(|node| node.name(&self.text)).filter(is_top).collect();
+        all.sort_unstable();
+        all
     }
 }
 
 impl Hash for Granted {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.by_role.hash(state);
+        self.text.hash(state);
+        self.roles.hash(state);
         self.everything.hash(state);
     }
 }
@@ -109,10 +162,14 @@ impl Hash for Granted {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn granted(roles: &[(&str, &[&str])]) -> Granted {
-        let set = |scopes: &[&str]| scopes.iter().map(|&scope| scope.to_owned()).collect();
-        Granted::new(roles.iter().map(|(role, scopes)| ((*role).to_owned(), set(scopes))).collect(), None)
+        let mut granted = Granted::new(None);
+        for (role, scopes) in roles {
+            scopes.iter().for_each(|scope| granted.add(role, scope));
+        }
+        granted
     }
 
     #[test]
@@ -144,7 +201,7 @@ mod tests {
 
     #[test]
     fn who_may_do_everything_covers_everything() {
-        let granted = Granted::new(BTreeMap::new(), Some("admins".into()));
+        let granted = Granted::new(Some("admins".into()));
         assert!(granted.covers("x:y"));
         assert_eq!(granted.holder(|| ["x", "y"].into_iter()), Some("admins"));
     }
@@ -179,8 +236,10 @@ mod tests {
             let one_covers = |scopes: &BTreeSet<String>, scope: &str| scopes.iter().any(|node| covers(node, scope));
             let some = roles.iter().any(|scopes| one_covers(scopes, &wanted[0]));
             let one = roles.iter().any(|scopes| wanted.iter().all(|scope| one_covers(scopes, scope)));
-            let named = roles.into_iter().enumerate().map(|(number, scopes)| (format!("r{number}"), scopes)).collect();
-            let granted = Granted::new(named, None);
+            let mut granted = Granted::new(None);
+            for (scopes, number) in roles.iter().zip(0..) {
+                scopes.iter().for_each(|scope| granted.add(&format!("r{number}"), scope));
+            }
             prop_assert_eq!(granted.covers(&wanted[0]), some);
             prop_assert_eq!(granted.holder(|| wanted.iter().map(String::as_str)).is_some(), one);
             prop_assert_eq!(granted.nearest(&wanted).is_some_and(|(_, missing)| missing.is_empty()), one);

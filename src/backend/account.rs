@@ -7,7 +7,7 @@ use crate::error::{Error, Refusal};
 use pgrx::pg_sys;
 use policy::identity::{Identity, Proof};
 use policy::scope::Granted;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 
 /// The role every user holds.
@@ -210,14 +210,16 @@ pub fn held_by_everybody() -> Result<BTreeSet<String>, Error> {
 
 /// The scopes of roles.
 pub(super) fn scopes(roles: &BTreeSet<String>) -> Result<Granted, Error> {
-    let mut by_role = BTreeMap::new();
-    for role in roles {
-        let scopes = scopes_of(role)?;
-        if !scopes.is_empty() {
-            by_role.insert(role.clone(), scopes);
+    let mut granted = Granted::new(roles.get(ADMINISTRATORS).cloned());
+    let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
+    let table = watched(c"role_scopes")?;
+    let (role, scope) = (table.column(c"role"), table.column(c"scope"));
+    table.scan(c"role_scopes_pkey", Some(Key::Texts(&roles)), |row| {
+        if let (Some(role), Some(scope)) = (row.text(role), row.text(scope)) {
+            granted.add(role, scope);
         }
-    }
-    Ok(Granted::new(by_role, roles.get(ADMINISTRATORS).cloned()))
+    })?;
+    Ok(granted)
 }
 
 /// The scopes that a role itself was granted. Read fresh.
@@ -240,19 +242,24 @@ pub fn containing(roles: BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
     related(roles, c"role_members_pkey", c"role")
 }
 
-/// `roles` and every role found from them along `column` of `role_members`.
+/// `roles` and every role found from them along `column` of `role_members`, all of one level at once.
 fn related(roles: BTreeSet<String>, index: &CStr, column: &CStr) -> Result<BTreeSet<String>, Error> {
     let members = watched(c"role_members")?;
-    let mut pending: Vec<String> = roles.iter().cloned().collect();
+    let column = members.column(column);
+    let mut level: Vec<String> = roles.iter().cloned().collect();
     let mut all = roles;
-    while let Some(next) = pending.pop() {
-        members.scan(index, Some(Key::Text(&next)), |row| {
-            if let Some(role) = row.get::<String>(column)
-                && all.insert(role.clone())
+    while !level.is_empty() {
+        let keys: Vec<&str> = level.iter().map(String::as_str).collect();
+        let mut next = Vec::new();
+        members.scan(index, Some(Key::Texts(&keys)), |row| {
+            if let Some(role) = row.text(column)
+                && !all.contains(role)
             {
-                pending.push(role);
+                all.insert(role.to_owned());
+                next.push(role.to_owned());
             }
         })?;
+        level = next;
     }
     Ok(all)
 }

@@ -62,13 +62,20 @@ impl Table {
         unsafe { (*self.relation).rd_id }
     }
 
+    /// A column by its name, for [`Row::text`].
+    pub fn column(&self, name: &CStr) -> Column {
+        // SAFETY: the relation is open as long as self lives, and its description with it.
+        unsafe { Column::find((*self.relation).rd_att, name) }
+    }
+
     /// The database role that owns the table: the extension's owner.
     pub fn owner(&self) -> pg_sys::Oid {
         // SAFETY: the relation is open as long as self lives, and its description with it.
         unsafe { (*(*self.relation).rd_rel).relowner }
     }
 
-    /// Calls `visit` for every row whose first column of `index` equals `key`; for all rows of the index without a key.
+    /// Calls `visit` for every row whose first column of `index` equals `key`, in the index's order; for all rows of
+    /// the index without a key. The index is used even where PostgreSQL does without: a heap scan knows no list of keys.
     pub fn scan(&self, index: &CStr, key: Option<Key>, mut visit: impl FnMut(Row)) -> Result<(), Error> {
         self.scan_while(index, key, |row| {
             visit(row);
@@ -79,33 +86,34 @@ impl Table {
     /// The same until `visit` returns false.
     pub fn scan_while(&self, index: &CStr, key: Option<Key>, mut visit: impl FnMut(Row) -> bool) -> Result<(), Error> {
         let index = relation_oid(index)?;
-        let text = match key {
-            Some(Key::Text(text)) => Some(text_datum(text)),
-            _ => None,
-        };
         let mut entry = pg_sys::ScanKeyData::default();
-        // SAFETY: the key's datum lives until the scan has ended; the index belongs to the open table. The scan key names
-        // the index column by its heap attribute number, as systable_beginscan wants it.
+        // SAFETY: the key's datum lives until the scan has ended; the index is a B-tree of the open table, so that it stays,
+        // and has at least one column. The scan key names that by its heap attribute number, as systable_beginscan_ordered
+        // wants it.
         unsafe {
-            let attribute = first_attribute(index);
-            let (operator, datum) = match (&text, key) {
-                (Some(datum), _) => (pg_sys::F_TEXTEQ, *datum),
-                (None, Some(Key::Oid(oid))) => (pg_sys::F_OIDEQ, pg_sys::Datum::from(oid)),
-                (None, _) => (0, pg_sys::Datum::from(0)),
-            };
-            let keys = i32::from(key.is_some());
-            if key.is_some() {
+            let index = pg_sys::index_open(index, pg_sys::AccessShareLock as _);
+            if let Some(key) = key {
+                let attribute = (*(*index).rd_index).indkey.values.as_slice(1)[0];
+                let (operator, datum, flags) = match key {
+                    Key::Text(text) => (pg_sys::F_TEXTEQ, text.into_datum(), 0),
+                    Key::Texts(texts) => (pg_sys::F_TEXTEQ, texts.into_datum(), pg_sys::SK_SEARCHARRAY),
+                    Key::Oid(oid) => (pg_sys::F_OIDEQ, oid.into_datum(), 0),
+                };
+                let datum = datum.expect("a key is never NULL");
                 let strategy = pg_sys::BTEqualStrategyNumber as _;
                 pg_sys::ScanKeyInit(&mut entry, attribute, strategy, pg_sys::Oid::from(operator), datum);
+                entry.sk_flags |= flags as i32;
             }
-            let scan = pg_sys::systable_beginscan(self.relation, index, true, HELD.get(), keys, &mut entry);
+            let keys = i32::from(key.is_some());
+            let scan = pg_sys::systable_beginscan_ordered(self.relation, index, HELD.get(), keys, &mut entry);
             loop {
-                let tuple = pg_sys::systable_getnext(scan);
+                let tuple = pg_sys::systable_getnext_ordered(scan, pg_sys::ScanDirection::ForwardScanDirection);
                 if tuple.is_null() || !visit(Row { tuple, description: (*self.relation).rd_att }) {
                     break;
                 }
             }
-            pg_sys::systable_endscan(scan);
+            pg_sys::systable_endscan_ordered(scan);
+            pg_sys::index_close(index, pg_sys::AccessShareLock as _);
         }
         Ok(())
     }
@@ -140,6 +148,8 @@ pub fn finds(query: &CStr, argument: &str) -> bool {
 #[derive(Clone, Copy)]
 pub enum Key<'a> {
     Text(&'a str),
+    /// Any of them.
+    Texts(&'a [&'a str]),
     Oid(pg_sys::Oid),
 }
 
@@ -149,16 +159,41 @@ pub struct Row {
     description: pg_sys::TupleDesc,
 }
 
+/// A column of a table, found once for all rows.
+#[derive(Clone, Copy)]
+pub struct Column(i32);
+
+impl Column {
+    /// # Safety
+    /// `description` is a valid description.
+    unsafe fn find(description: pg_sys::TupleDesc, name: &CStr) -> Self {
+        // SAFETY: see above; the name is NUL-terminated. A column that is not there has number <= 0 and is refused.
+        let number = unsafe { pg_sys::SPI_fnumber(description, name.as_ptr()) };
+        assert!(number > 0, "rolecall's tables are of another version: no column {name:?}");
+        Self(number)
+    }
+}
+
 impl Row {
     /// A column's value; None where it is NULL.
     pub fn get<T: FromDatum>(&self, column: &CStr) -> Option<T> {
-        // SAFETY: the tuple is of this description and valid during the visit; T copies what it reads. A column that is
-        // not there has number <= 0 and is refused.
+        // SAFETY: the tuple is of this description and valid during the visit; T copies what it reads.
+        unsafe { self.value(Column::find(self.description, column)) }
+    }
+
+    /// A text without a copy; None where it is NULL.
+    pub fn text(&self, column: Column) -> Option<&str> {
+        // SAFETY: the text lives as long as the visit, and the borrow no longer.
+        unsafe { self.value(column) }
+    }
+
+    /// # Safety
+    /// The column is one of this row's table; T may point into the row.
+    unsafe fn value<T: FromDatum>(&self, column: Column) -> Option<T> {
+        let mut is_null = false;
+        // SAFETY: see above; the tuple is of this description and valid during the visit.
         unsafe {
-            let number = pg_sys::SPI_fnumber(self.description, column.as_ptr());
-            assert!(number > 0, "rolecall's tables are of another version: no column {column:?}");
-            let mut is_null = false;
-            let datum = pg_sys::heap_getattr(self.tuple, number, self.description, &mut is_null);
+            let datum = pg_sys::heap_getattr(self.tuple, column.0, self.description, &mut is_null);
             T::from_datum(datum, is_null)
         }
     }
@@ -175,20 +210,6 @@ fn relation_oid(name: &CStr) -> Result<pg_sys::Oid, Error> {
         return Err(Error::Missing { kind: "relation", name });
     }
     Ok(oid)
-}
-
-/// The heap attribute number of an index's first column.
-///
-/// # Safety
-/// `index` is an index that no concurrent command can drop, since its table is open.
-unsafe fn first_attribute(index: pg_sys::Oid) -> i16 {
-    // SAFETY: see above; rd_index of an index relation is never NULL and has at least one key.
-    unsafe {
-        let relation = pg_sys::index_open(index, pg_sys::AccessShareLock as _);
-        let attribute = (*(*relation).rd_index).indkey.values.as_slice(1)[0];
-        pg_sys::index_close(relation, pg_sys::AccessShareLock as _);
-        attribute
-    }
 }
 
 fn text_datum(text: &str) -> pg_sys::Datum {

@@ -56,17 +56,7 @@ pub fn lay_out(admin: &mut Client) {
 
 /// All cases.
 pub fn all(admin: &mut Client) -> Vec<Case> {
-    let mut token = |name: &str| -> String {
-        let query = "SELECT rolecall.login($1, 'p')";
-        let token: String = admin.query_one(query, &[&name]).expect("the password is right").get(0);
-        let mut transaction = admin.transaction().expect("a transaction");
-        transaction.execute("SELECT rolecall.authenticate($1)", &[&token]).expect("the token is good");
-        let query = "SELECT rolecall.change_password('p', 'a million rows')";
-        transaction.execute(query, &[]).expect("a good password");
-        transaction.commit().expect("the change");
-        token
-    };
-    let (reader, other, editor) = (token("reader"), token("other"), token("editor"));
+    let [reader, other, editor] = ["reader", "other", "editor"].map(|name| log_in(admin, name));
     let serial = "SET max_parallel_workers_per_gather = 0";
     let scan = "SET max_parallel_workers_per_gather = 0; SET enable_indexscan = off; SET enable_bitmapscan = off;
                 SET enable_indexonlyscan = off";
@@ -81,6 +71,18 @@ pub fn all(admin: &mut Client) -> Vec<Case> {
         switch("a transaction that says who acts, own rows", reader.clone(), reader.clone()),
         switch("the same for two users in turn", reader, other),
     ]
+}
+
+/// A token of a user whose password is still the temporary one.
+pub fn log_in(admin: &mut Client, name: &str) -> String {
+    let query = "SELECT rolecall.login($1, 'p')";
+    let token: String = admin.query_one(query, &[&name]).expect("the password is right").get(0);
+    let mut transaction = admin.transaction().expect("a transaction");
+    transaction.execute("SELECT rolecall.authenticate($1)", &[&token]).expect("the token is good");
+    let query = "SELECT rolecall.change_password('p', 'a million rows')";
+    transaction.execute(query, &[]).expect("a good password");
+    transaction.commit().expect("the change");
+    token
 }
 
 /// A prepared query over each contender's table by the identity `token`; by hand, `owner` stands in the WHERE.
@@ -151,7 +153,7 @@ fn switch(name: &'static str, one: String, other: String) -> Case {
 }
 
 /// Says who acts to rolecall and, in the setting that the policies by hand read, to them.
-fn become_user(app: &mut Client, token: &str, for_session: bool) {
+pub fn become_user(app: &mut Client, token: &str, for_session: bool) {
     let id: String = app
         .query_one("SELECT rolecall.authenticate($1, $2)", &[&token, &for_session])
         .expect("the token is good")

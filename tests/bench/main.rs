@@ -7,6 +7,7 @@
 
 mod cases;
 mod identity;
+mod roles;
 
 use comfy_table::{CellAlignment, Table, presets};
 use postgres::Client;
@@ -25,16 +26,7 @@ fn main() {
     println!("Laying out {} rows three times ...", cases::ROWS);
     cases::lay_out(&mut admin);
     let mut app = database.connect(cases::APP);
-    let mut results = Table::new();
-    results.load_preset(presets::ASCII_MARKDOWN).set_header([
-        "case",
-        "by hand, no RLS",
-        "rolecall",
-        "best policy by hand",
-    ]);
-    for column in 1..4 {
-        results.column_mut(column).expect("four columns").set_cell_alignment(CellAlignment::Right);
-    }
+    let mut results = table(["case", "by hand, no RLS", "rolecall", "best policy by hand"]);
     for mut case in cases::all(&mut admin) {
         (case.prepare)(&mut app);
         let times = measure(3, |contender| (case.run)(&mut app, contender));
@@ -43,6 +35,10 @@ fn main() {
     }
     println!("{results}");
     println!("{}", who_acts(&mut admin, &mut app));
+    println!("Laying out a million users ...");
+    let tokens = roles::lay_out(&mut admin);
+    println!("{}", roles::per_row(&mut admin, &mut app, &tokens));
+    println!("{}", roles::first_statements(&mut admin, &mut app, &tokens));
     println!("Medians of {ROUNDS} rounds that take turns, on {}.", version(&mut app));
 }
 
@@ -51,10 +47,19 @@ fn who_acts(admin: &mut Client, app: &mut Client) -> Table {
     let mut contenders = identity::contenders(admin, app);
     app.batch_execute("RESET ALL").expect("reset");
     let times = measure(contenders.len(), |contender| contenders[contender].run(app));
-    let mut table = Table::new();
-    table.load_preset(presets::ASCII_MARKDOWN).set_header(["one round trip", "time", "ratio"]);
+    let mut table = table(["one round trip", "time", "ratio"]);
     for (contender, time) in contenders.iter().zip(&times) {
         table.add_row([contender.name.to_owned(), milliseconds(*time), format!("{:.2} x", time / times[0])]);
+    }
+    table
+}
+
+/// An empty table of figures: all columns but the first are aligned right.
+fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::ASCII_MARKDOWN).set_header(header);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
     }
     table
 }
@@ -73,11 +78,12 @@ fn measure(contenders: usize, mut run: impl FnMut(usize)) -> Vec<f64> {
             times.push(start.elapsed().as_secs_f64() / f64::from(runs));
         }
     }
-    let median = |mut times: Vec<f64>| {
-        times.sort_by(f64::total_cmp);
-        times[ROUNDS / 2]
-    };
     times.into_iter().map(median).collect()
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
 }
 
 fn milliseconds(seconds: f64) -> String {
