@@ -48,6 +48,8 @@ pub enum Error {
     Exists { kind: &'static str, name: String },
     #[error("role {role:?} cannot be granted to role {member:?}: that would be a cycle")]
     RoleCycle { role: String, member: String },
+    #[error("role {0:?} has come into use since the transaction began")]
+    Overtaken(String),
     #[error("role {0:?} is built in and cannot be {1}")]
     BuiltIn(String, &'static str),
     #[error("permission denied: scope {0:?} is missing")]
@@ -128,7 +130,7 @@ impl Error {
             | Self::Registration(_)
             | Self::InvalidInvitation => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             // Clients that retry serialization failures get the right rows at the second try.
-            Self::PlannedForOtherRoles => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            Self::PlannedForOtherRoles | Self::Overtaken(_) => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Self::IdentityInUse(_)
             | Self::StartedByOther
             | Self::NotProtected { .. }
@@ -167,7 +169,7 @@ impl Error {
             Self::IdentityInUse(_) | Self::StartedByOther => {
                 "Close the cursor or finish the query before the identity changes.".into()
             }
-            Self::PlannedForOtherRoles => "Run the transaction again.".into(),
+            Self::PlannedForOtherRoles | Self::Overtaken(_) => "Run the transaction again.".into(),
             Self::Filter { error, .. } => return error.hint.clone(),
             Self::MissingScope(_) => {
                 "Ask an administrator for a role that covers it (rolecall.grant_scopes(), rolecall.grant_role())."

@@ -1,7 +1,7 @@
 //! Roles, their members, and who is an administrator.
 
 use crate::administrators::{keep_one, require_administrator};
-use crate::backend::{account, session};
+use crate::backend::{account, catalog, session};
 use crate::error::{Error, Reported, required};
 use crate::users::bad;
 use crate::{permissions, query, servers};
@@ -73,7 +73,7 @@ fn drop_role(name: Option<&str>) -> Reported<()> {
     }
     let drop = || run("DELETE FROM rolecall.roles WHERE name = $1", &[name.into()]);
     keep_one(name, || permissions::follow(name, drop))?;
-    Ok(())
+    Ok(must_be_gone(name)?)
 }
 
 /// Gives a role to a user or to a role.
@@ -135,7 +135,15 @@ pub fn rename(name: &str, new_name: &str) -> Result<(), Error> {
     }
     let rename = || run("UPDATE rolecall.roles SET name = $2 WHERE name = $1", &[name.into(), new_name.into()]);
     permissions::follow(name, rename)?;
-    Ok(())
+    must_be_gone(name)
+}
+
+/// Raises an error if the name still stands where no foreign key leads: a transaction whose snapshot is older than
+/// another's commit has not seen it there.
+fn must_be_gone(name: &str) -> Result<(), Error> {
+    let query = c"SELECT FROM rolecall.settings WHERE $1 = ANY (registration_roles)
+                   UNION ALL SELECT FROM rolecall.invitations WHERE $1 = ANY (roles)";
+    if catalog::finds(query, name) { Err(Error::Overtaken(name.into())) } else { Ok(()) }
 }
 
 /// Grants without asking who calls.

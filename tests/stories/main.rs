@@ -31,6 +31,7 @@ mod pyjwt;
 mod readme;
 mod registration;
 mod role_names;
+mod role_races;
 mod roles;
 mod scopes;
 mod secrets;
