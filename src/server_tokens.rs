@@ -52,14 +52,15 @@ fn issue_token(
     let token = jsonwebtoken::encode(&header, &claims, &key.secret).map_err(|e| failure(&e))?;
     let roles = serde_json::to_value(roles).map_err(|e| failure(&e))?;
     run(
-        "INSERT INTO rolecall.server_tokens (id, user_id, username, server, roles, expires_at)
-         VALUES ($1, $2, $3, $4, $5, pg_catalog.to_timestamp($6))",
+        "INSERT INTO rolecall.server_tokens (id, user_id, username, server, roles, issued_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, pg_catalog.to_timestamp($6), pg_catalog.to_timestamp($7))",
         &[
             id.into(),
             user.id.into(),
             user.username.into(),
             server.into(),
             pgrx::JsonB(roles).into(),
+            (now as f64).into(),
             (expiry as f64).into(),
         ],
     )?;

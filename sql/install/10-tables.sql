@@ -184,7 +184,7 @@ CREATE TABLE rolecall.server_tokens (
     username   text NOT NULL,
     server     text COLLATE "C" NOT NULL REFERENCES rolecall.servers ON DELETE CASCADE,
     roles      jsonb NOT NULL,
-    issued_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    issued_at  timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     revoked_at timestamptz
 );
