@@ -99,25 +99,34 @@ pub fn read(table: &Table, filter: &str) -> Result<Filter, Error> {
 pub fn describe(target: pg_sys::Oid) -> Result<Table, Error> {
     let name = name_of(target)?;
     let columns = Spi::connect(|client| {
+        // A domain is compared as what it is made of.
         let query = "
-            SELECT a.attname::text, t.typname::text, n.nspname = 'pg_catalog',
+            WITH RECURSIVE base AS (
+                SELECT a.attnum, a.atttypid AS type FROM pg_catalog.pg_attribute a
+                 WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+                 UNION ALL
+                SELECT b.attnum, t.typbasetype FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype = 'd')
+            SELECT a.attname::text,
+                   CASE WHEN t.typtype = 'e' THEN 'enum' WHEN n.nspname = 'pg_catalog' THEN t.typname::text ELSE '' END,
                    pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(t.typname),
                    EXISTS (SELECT FROM pg_catalog.pg_constraint c
-                            WHERE c.conrelid = a.attrelid AND c.contype IN ('p', 'f') AND a.attnum = ANY (c.conkey))
+                            WHERE c.conrelid = a.attrelid AND c.contype IN ('p', 'f') AND a.attnum = ANY (c.conkey)),
+                   ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder)
               FROM pg_catalog.pg_attribute a
-              JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+              JOIN base b ON b.attnum = a.attnum
+              JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd'
               JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-             WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+             WHERE a.attrelid = $1
              ORDER BY a.attnum";
         let mut columns = Vec::new();
         for row in client.select(query, None, &[target.into()])? {
-            let type_name = row.get::<String>(2)?.unwrap_or_default();
-            let built_in = row.get::<bool>(3)?.unwrap_or_default();
+            let kind = row.get::<String>(2)?.unwrap_or_default();
             columns.push(Column {
                 name: row.get(1)?.unwrap_or_default(),
-                data_type: if built_in { Type::of(&type_name) } else { Type::Other },
-                sql_type: row.get(4)?.unwrap_or_default(),
-                is_id: row.get(5)?.unwrap_or_default(),
+                data_type: if kind == "enum" { Type::Enum } else { Type::of(&kind) },
+                sql_type: row.get(3)?.unwrap_or_default(),
+                is_id: row.get(4)?.unwrap_or_default(),
+                labels: row.get(5)?.unwrap_or_default(),
             });
         }
         Ok::<_, Error>(columns)

@@ -200,6 +200,51 @@ fn preview_shows_what_somebody_would_see() {
     refused(&mut admin, "SELECT rolecall.preview('books', '{}', 'nobody')", "42704", "user \"nobody\" does not exist");
 }
 
+#[test]
+fn enums_and_domains_are_compared_as_what_they_are() {
+    let database = database();
+    let login = database.login("app");
+    let mut admin = database.admin();
+    run(
+        &mut admin,
+        &format!(
+            r#"CREATE SCHEMA "my types"; CREATE TYPE "my types".mood AS ENUM ('sad', 'it''s fine', 'glad');
+            CREATE DOMAIN "my types".short AS text CHECK (length(VALUE) < 10); CREATE DOMAIN shorter AS "my types".short;
+            CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+            CREATE TABLE people (id positive PRIMARY KEY, mood "my types".mood, name shorter, age positive,
+                                 born int GENERATED ALWAYS AS (2026 - age) STORED, serial int GENERATED ALWAYS AS IDENTITY);
+            INSERT INTO people VALUES (1, 'sad', 'ada', 20), (2, 'it''s fine', '', 30), (3, NULL, NULL, NULL);
+            CREATE INDEX ON people (name); CREATE INDEX ON people (mood);
+            GRANT SELECT ON people TO {login}; SELECT rolecall.protect('people')"#
+        ),
+    );
+    let mut app = database.connect(&login);
+    for (filter, expected) in [
+        (r#"{"mood": {"equals": "it's fine"}}"#, &["2"][..]),
+        (r#"{"mood": {"in": ["sad", "glad"]}}"#, &["1"]),
+        (r#"{"mood": {"not_equals": "sad"}}"#, &["2"]),
+        (r#"{"mood": {"is_empty": true}}"#, &["3"]),
+        (r#"{"name": {"starts_with": "a"}}"#, &["1"]),
+        (r#"{"name": {"is_empty": true}}"#, &["2", "3"]),
+        (r#"{"age": {"gte": 0, "lt": 30}}"#, &["1"]),
+        (r#"{"age": {"in": [-1, 30]}}"#, &["2"]),
+        (r#"{"born": {"equals": 1996}}"#, &["2"]),
+        (r#"{"serial": {"gt": 2}}"#, &["3"]),
+        (r#"{"id": {"equals": "3"}}"#, &["3"]),
+    ] {
+        admin.execute("SELECT rolecall.allow('guest', 'people', 'select', $1::text::jsonb)", &[&filter]).unwrap();
+        assert_eq!(column(&mut app, "SELECT id FROM people ORDER BY 1"), expected, "{filter}");
+    }
+    let glad = r#"SELECT rolecall.allow('guest', 'people', 'select', '{"mood": {"equals": "merry"}}')"#;
+    refused(&mut admin, glad, "22023", r#"expected one of ["sad", "it's fine", "glad"] for column "mood""#);
+    run(&mut app, "SET enable_seqscan = off");
+    for filter in [r#"{"name": {"equals": "ada"}}"#, r#"{"mood": {"equals": "sad"}}"#] {
+        admin.execute("SELECT rolecall.allow('guest', 'people', 'select', $1::text::jsonb)", &[&filter]).unwrap();
+        let plan = plan(&mut app, "SELECT * FROM people");
+        assert!(plan.contains("Index Cond"), "{filter}\n{plan}");
+    }
+}
+
 /// Who owns a type may make a cast to JSON, which must not run with the extension's powers.
 #[test]
 fn preview_runs_no_cast_of_somebody_elses() {

@@ -139,6 +139,7 @@ fn constant(column: &Column, value: &Value) -> Option<String> {
             text.parse::<f64>().is_ok_and(f64::is_finite).then_some(text)
         }
         (Type::Boolean, Value::Bool(value)) => Some(value.to_string()),
+        (Type::Enum, Value::String(text)) => column.labels.contains(text).then(|| text.clone()),
         (Type::Date, Value::String(text)) => {
             text.parse::<jiff::civil::Date>().ok().map(|date| date.to_string()).filter(|date| date == text)
         }
@@ -197,6 +198,7 @@ fn expected(column: &Column) -> String {
         Type::Date => "a date as \"YYYY-MM-DD\"",
         Type::Timestamp => "a time as \"YYYY-MM-DDThh:mm:ss\"",
         Type::TimestampTz => "a time as \"YYYY-MM-DDThh:mm:ssZ\"",
+        Type::Enum => return format!("one of {:?} for {}", column.labels, column.describe()),
         Type::Other => "nothing",
     };
     format!("{what} for {}", column.describe())

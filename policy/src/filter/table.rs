@@ -20,6 +20,8 @@ pub struct Column {
     pub sql_type: String,
     /// Part of a primary or foreign key: its operand may be a JSON string or integer.
     pub is_id: bool,
+    /// The values of an enum.
+    pub labels: Vec<String>,
 }
 
 /// The classes of types that filters tell apart.
@@ -43,6 +45,8 @@ pub enum Type {
     Timestamp,
     /// `timestamptz`.
     TimestampTz,
+    /// An enum, whichever; its values are [`Column::labels`].
+    Enum,
     /// Anything else.
     Other,
 }
@@ -78,6 +82,7 @@ impl Column {
     pub fn operators(&self) -> Vec<&'static str> {
         let groups: &[&[&str]] = match self.data_type {
             Type::Boolean => &[EQUALITY],
+            Type::Enum => &[EQUALITY, LISTS],
             Type::Text if !self.is_id => &[EQUALITY, LISTS, PARTS],
             Type::Text | Type::Uuid => &[EQUALITY, LISTS, PARTS, ORDER],
             Type::Integer(_) | Type::Decimal if self.is_id => &[EQUALITY, LISTS, PARTS, ORDER],

@@ -8,6 +8,13 @@ fn table() -> Table {
         data_type: Type::of(pg_type),
         sql_type: format!("pg_catalog.{pg_type}"),
         is_id,
+        labels: Vec::new(),
+    };
+    let mood = Column {
+        data_type: Type::Enum,
+        sql_type: "public.\"Mood\"".into(),
+        labels: vec!["sad".into(), "it's".into()],
+        ..column("mood", "text", false)
     };
     Table {
         name: "notes".into(),
@@ -27,6 +34,7 @@ fn table() -> Table {
             column("key", "uuid", false),
             column("shape", "point", false),
             column("we\"ird", "text", false),
+            mood,
         ],
     }
 }
@@ -103,6 +111,7 @@ fn every_operator_is_an_expression_of_its_own() {
             json!({"title": {"starts_with": "__loggedInUserId"}}),
             r#"("title" OPERATOR(pg_catalog.^@) rolecall.user_id())"#,
         ),
+        (json!({"mood": {"equals": "it's"}}), r#"("mood" OPERATOR(pg_catalog.=) 'it''s'::public."Mood")"#),
         (json!({"NOT": {"public": {"equals": true}}}), r#"(NOT "public")"#),
         (json!({"NOT": []}), "true"),
         (json!({"NOT": {}}), "false"),
@@ -222,6 +231,8 @@ fn faults_name_their_path() {
         (json!({"due": {"equals": "__loggedInUserId"}}), "$.due.equals", "cannot be compared"),
         (json!({"stars": {"equals": "__loggedInUserEmail"}}), "$.stars.equals", "cannot be compared"),
         (json!({"shape": {"equals": "x"}}), "$.shape", "cannot be used in a filter"),
+        (json!({"mood": {"in": ["sad", "glad"]}}), "$.mood.in[1]", "expected one of [\"sad\", \"it's\"]"),
+        (json!({"mood": {"contains": "s"}}), "$.mood.contains", "unknown operator"),
         (json!({"NOT": "x"}), "$.NOT", "expected a filter object or a list"),
         (json!({"NOT": [null]}), "$.NOT[0]", "expected a filter object"),
         (json!({"title": {"gt": "A"}}), "$.title.gt", "unknown operator"),
