@@ -48,8 +48,7 @@ fn enable(target: pg_sys::Oid) -> Result<(), Error> {
         &[target.into()],
     )?;
     lock(target)?;
-    policies::enable(target)?;
-    policies::recompile(target)
+    policies::enable(target)
 }
 
 /// Removes rolecall's policies and permissions and turns row-level security off.
@@ -57,10 +56,13 @@ fn enable(target: pg_sys::Oid) -> Result<(), Error> {
 fn unprotect(target: Option<pg_sys::Oid>) -> Reported<()> {
     require_administrator("unprotect()")?;
     let target = required(target, "target")?;
-    lock(target)?;
+    // A partition that was detached has the rules it had, until it is said otherwise.
+    if !policies::is_left_over(target)? {
+        lock(target)?;
+    }
     policies::disable(target)?;
     roles::run("DELETE FROM rolecall.protected_tables WHERE target = $1", &[target.into()])?;
-    Ok(())
+    Ok(policies::inherit(target)?)
 }
 
 /// Lets `role` do `action` with the rows that match `filter`, instead of what was allowed before.
@@ -193,7 +195,7 @@ fn actions(action: &str) -> Result<&'static [&'static str], Error> {
 
 /// Keeps others from changing the table's permissions until the transaction ends. An update, not a row lock, so that
 /// an administrator whose snapshot is older than another's change fails instead of compiling that change away.
-fn lock(target: pg_sys::Oid) -> Result<(), Error> {
+pub fn lock(target: pg_sys::Oid) -> Result<(), Error> {
     let found = Spi::connect_mut(|client| {
         let query = "UPDATE rolecall.protected_tables SET target = target WHERE target = $1";
         client.update(query, None, &[target.into()]).map(|rows| rows.len())

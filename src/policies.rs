@@ -4,36 +4,152 @@
 //! gate keeps a policy that somebody else adds from widening what is allowed; PostgreSQL evaluates equal expressions
 //! once when it reads.
 
-use crate::error::Error;
+use crate::error::{Error, Reported};
 use crate::filters;
-use crate::permissions::ACTIONS;
+use crate::permissions::{self, ACTIONS};
+use crate::query;
 use pgrx::prelude::*;
 use policy::row_policy::{self, Branch};
+use std::cell::Cell;
 use std::collections::HashMap;
 
-/// Turns row-level security on, for the owner too.
+/// Protects a table, with its partitions and children: whoever reads one of those directly does not pass its policies.
 pub fn enable(target: pg_sys::Oid) -> Result<(), Error> {
-    alter(target, "ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+    let _ours = Ours::begin();
+    alter(target, ON)?;
+    recompile(target)
 }
 
-/// Removes the policies and turns row-level security off.
+/// Removes the policies, of partitions and children too, and turns row-level security off.
 pub fn disable(target: pg_sys::Oid) -> Result<(), Error> {
-    let table = filters::name_of(target)?;
-    for action in ACTIONS {
-        for policy in [name(action), gate(action)] {
-            Spi::run(&format!("DROP POLICY IF EXISTS {policy} ON {table}"))?;
+    let _ours = Ours::begin();
+    for table in [vec![target], children(target)?].concat() {
+        let name = filters::name_of(table)?;
+        for action in ACTIONS {
+            for policy in [self::name(action), gate(action)] {
+                Spi::run(&format!("DROP POLICY IF EXISTS {policy} ON {name}"))?;
+            }
         }
+        alter(table, "DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY")?;
+        Spi::run_with_args("DELETE FROM rolecall.compiled_policies WHERE target = $1", &[table.into()])?;
     }
-    alter(target, "DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY")
+    Ok(())
 }
 
-/// Makes the policies say what the permissions say. A policy that says it already is left alone: changing one locks
-/// the table against everybody.
+/// Makes the policies say what the permissions say.
 pub fn recompile(target: pg_sys::Oid) -> Result<(), Error> {
+    let _ours = Ours::begin();
     let wanted = clauses(target)?;
+    apply(target, &wanted)?;
+    for child in children(target)? {
+        include(child, &wanted)?;
+    }
+    Ok(())
+}
+
+/// Gives the rules of a protected table to those of its partitions and children that have none.
+#[pg_extern(sql = false)]
+fn include_children(target: pg_sys::Oid) -> Reported<()> {
+    // What rolecall itself does to a table is no news to it.
+    if OURS.get() > 0 {
+        return Ok(());
+    }
+    let _ours = Ours::begin();
+    // While a dump is restored its policies are still to come: then there is a record of them already.
+    let mut any = false;
+    for child in children(target)? {
+        let query = "SELECT true FROM rolecall.compiled_policies WHERE target = $1 LIMIT 1";
+        any |= query::one::<bool>(query, &[child.into()])?.is_none();
+    }
+    if any {
+        // Whoever changes the rules meanwhile waits, or has seen the child.
+        permissions::lock(target)?;
+        recompile(target)?;
+    }
+    Ok(())
+}
+
+/// Gives a table the rules of the protected tables that it is a partition or child of.
+pub fn inherit(target: pg_sys::Oid) -> Result<(), Error> {
+    let parents = Spi::connect(|client| {
+        let query = "WITH RECURSIVE above AS (
+                SELECT inhparent AS parent FROM pg_catalog.pg_inherits WHERE inhrelid = $1
+                 UNION
+                SELECT i.inhparent FROM above a JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.parent)
+            SELECT p.target FROM above a JOIN rolecall.protected_tables p ON p.target = a.parent ORDER BY 1";
+        let mut parents = Vec::new();
+        for row in client.select(query, None, &[target.into()])? {
+            parents.extend(row.get::<pg_sys::Oid>(1)?);
+        }
+        Ok::<_, Error>(parents)
+    })?;
+    parents.into_iter().try_for_each(recompile)
+}
+
+/// Whether a table has the rules of a parent that it is no longer part of.
+pub fn is_left_over(target: pg_sys::Oid) -> Result<bool, Error> {
+    let query = "SELECT EXISTS (SELECT FROM rolecall.compiled_policies WHERE target = $1)
+                    AND NOT EXISTS (SELECT FROM rolecall.protected_tables WHERE target = $1)
+                    AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = $1)";
+    Ok(query::one::<bool>(query, &[target.into()])? == Some(true))
+}
+
+const ON: &str = "ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY";
+
+thread_local! {
+    /// How many of rolecall's own changes of tables are under way.
+    static OURS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// While it lives, what happens to tables is rolecall's own doing.
+struct Ours;
+
+impl Ours {
+    fn begin() -> Self {
+        OURS.set(OURS.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        OURS.set(OURS.get() - 1);
+    }
+}
+
+fn include(child: pg_sys::Oid, wanted: &[String; 4]) -> Result<(), Error> {
+    if compiled(child)?.is_empty() {
+        alter(child, ON)?;
+    }
+    apply(child, wanted)
+}
+
+/// The partitions and children of a table, to any depth, that have no rules of their own. A foreign table can have no
+/// policies.
+fn children(target: pg_sys::Oid) -> Result<Vec<pg_sys::Oid>, Error> {
+    Spi::connect(|client| {
+        let query = "WITH RECURSIVE below AS (
+                SELECT inhrelid AS child FROM pg_catalog.pg_inherits WHERE inhparent = $1
+                 UNION
+                SELECT i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.child)
+            SELECT b.child FROM below b JOIN pg_catalog.pg_class c ON c.oid = b.child
+             WHERE c.relkind IN ('r', 'p')
+               AND NOT EXISTS (SELECT FROM rolecall.protected_tables p WHERE p.target = b.child)
+             ORDER BY 1";
+        let mut children = Vec::new();
+        for row in client.select(query, None, &[target.into()])? {
+            children.extend(row.get::<pg_sys::Oid>(1)?);
+        }
+        Ok(children)
+    })
+}
+
+/// Makes a table's policies have these clauses. One that has them already is left alone: changing one locks the table
+/// against everybody.
+fn apply(target: pg_sys::Oid, wanted: &[String; 4]) -> Result<(), Error> {
     let present = compiled(target)?;
     let table = filters::name_of(target)?;
-    for (action, clauses) in ACTIONS.iter().zip(&wanted) {
+    for (action, clauses) in ACTIONS.iter().zip(wanted) {
         let former = present.get(*action);
         if former == Some(clauses) {
             continue;

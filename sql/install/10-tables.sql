@@ -251,13 +251,13 @@ COMMENT ON COLUMN rolecall.permissions.filter IS 'With which rows';
 COMMENT ON COLUMN rolecall.permissions.new_row IS 'What must hold for a row that is written; NULL: the filter';
 
 CREATE TABLE rolecall.compiled_policies (
-    target  regclass REFERENCES rolecall.protected_tables ON DELETE CASCADE,
+    target  regclass,
     action  text COLLATE "C",
     clauses text NOT NULL,
     PRIMARY KEY (target, action)
 );
 COMMENT ON TABLE rolecall.compiled_policies IS 'The clauses each policy was last made with: an unchanged one is left alone, since changing a policy locks the table';
-COMMENT ON COLUMN rolecall.compiled_policies.target IS 'The table';
+COMMENT ON COLUMN rolecall.compiled_policies.target IS 'The table: a protected one, or a partition or child of one, which has its rules';
 COMMENT ON COLUMN rolecall.compiled_policies.action IS 'The policy''s command';
 COMMENT ON COLUMN rolecall.compiled_policies.clauses IS 'The policy''s USING and WITH CHECK';
 

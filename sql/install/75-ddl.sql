@@ -6,7 +6,13 @@ CREATE FUNCTION rolecall.follow_rename(target regclass, field name) RETURNS void
 COMMENT ON FUNCTION rolecall.follow_rename(regclass, name) IS
     'Writes the new name of a column into the filters that have its old one; called when it is renamed';
 
-CREATE FUNCTION rolecall.after_alter_table() RETURNS event_trigger
+CREATE FUNCTION rolecall.include_children(target regclass) RETURNS void
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
+    AS 'MODULE_PATHNAME', 'include_children_wrapper';
+COMMENT ON FUNCTION rolecall.include_children(regclass) IS
+    'Gives the rules of a protected table to new partitions and children; called when there are some';
+
+CREATE FUNCTION rolecall.after_table() RETURNS event_trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp AS $$
 BEGIN
     PERFORM follow_rename(p.target, a.attname)
@@ -14,11 +20,18 @@ BEGIN
        JOIN protected_tables p ON c.classid = 'pg_class'::regclass AND c.objid = p.target
        JOIN pg_attribute a ON a.attrelid = c.objid AND a.attnum = c.objsubid
       WHERE c.objsubid > 0;
+    PERFORM include_children(target) FROM (
+        WITH RECURSIVE above AS (
+            SELECT objid FROM pg_event_trigger_ddl_commands() WHERE classid = 'pg_class'::regclass
+             UNION
+            SELECT i.inhparent FROM above a JOIN pg_inherits i ON i.inhrelid = a.objid)
+        SELECT p.target FROM above a JOIN protected_tables p ON p.target = a.objid) q;
 END
 $$;
-COMMENT ON FUNCTION rolecall.after_alter_table() IS 'Lets filters follow the name of a column';
-CREATE EVENT TRIGGER rolecall_after_alter_table ON ddl_command_end WHEN TAG IN ('ALTER TABLE')
-    EXECUTE FUNCTION rolecall.after_alter_table();
+COMMENT ON FUNCTION rolecall.after_table() IS
+    'Lets filters follow the name of a column, and partitions and children have the rules of their parent';
+CREATE EVENT TRIGGER rolecall_after_table ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE')
+    EXECUTE FUNCTION rolecall.after_table();
 
 -- What CASCADE takes along must not be the gate of a table that stays: a policy of somebody else's would open it.
 CREATE FUNCTION rolecall.after_drop() RETURNS event_trigger
@@ -28,9 +41,11 @@ DECLARE
 BEGIN
     DELETE FROM protected_tables p USING pg_event_trigger_dropped_objects() d
      WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.objid = p.target;
-    SELECT p.target, d.address_names[3] AS policy INTO lost
+    DELETE FROM compiled_policies c USING pg_event_trigger_dropped_objects() d
+     WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.objid = c.target;
+    SELECT c.target INTO lost
       FROM pg_event_trigger_dropped_objects() d
-      JOIN protected_tables p ON p.target = to_regclass(format('%I.%I', d.address_names[1], d.address_names[2]))
+      JOIN compiled_policies c ON c.target = to_regclass(format('%I.%I', d.address_names[1], d.address_names[2]))
      WHERE d.object_type = 'policy' AND NOT d.original
        AND d.address_names[3] ~ '^rolecall_(select|insert|update|delete)(_gate)?$'
      LIMIT 1;

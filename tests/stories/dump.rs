@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::Stdio;
 
 /// A new database from a dump of another one.
-fn restore(database: &Database<'static>) -> Database<'static> {
+pub fn restore(database: &Database<'static>) -> Database<'static> {
     let cluster = database.cluster();
     let restored = cluster.plain_database();
     let dump = cluster.client_program("pg_dump", "postgres", &database.name).output().unwrap();

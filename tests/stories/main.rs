@@ -19,6 +19,7 @@ mod jwt;
 mod kits;
 mod last_administrator;
 mod openflow;
+mod partitions;
 mod passwords;
 mod permissions;
 mod pooler;
