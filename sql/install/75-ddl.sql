@@ -15,6 +15,9 @@ COMMENT ON FUNCTION rolecall.include_children(regclass) IS
 CREATE FUNCTION rolecall.after_table() RETURNS event_trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp AS $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM protected_tables) THEN
+        RETURN;
+    END IF;
     PERFORM follow_rename(p.target, a.attname)
        FROM pg_event_trigger_ddl_commands() c
        JOIN protected_tables p ON c.classid = 'pg_class'::regclass AND c.objid = p.target
@@ -39,6 +42,9 @@ CREATE FUNCTION rolecall.after_drop() RETURNS event_trigger
 DECLARE
     lost record;
 BEGIN
+    IF NOT EXISTS (SELECT FROM compiled_policies) THEN
+        RETURN;
+    END IF;
     DELETE FROM protected_tables p USING pg_event_trigger_dropped_objects() d
      WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.objid = p.target;
     DELETE FROM compiled_policies c USING pg_event_trigger_dropped_objects() d
