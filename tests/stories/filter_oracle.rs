@@ -107,11 +107,14 @@ impl Oracle<'_> {
 }
 
 fn all(values: impl Iterator<Item = Option<bool>>) -> Option<bool> {
-    values.fold(Some(true), |so_far, value| match (so_far, value) {
-        (Some(false), _) | (_, Some(false)) => Some(false),
-        (Some(true), Some(true)) => Some(true),
-        _ => None,
-    })
+    let values: Vec<_> = values.collect();
+    if values.contains(&Some(false)) {
+        Some(false)
+    } else if values.contains(&None) {
+        None
+    } else {
+        Some(true)
+    }
 }
 
 fn any(values: impl Iterator<Item = Option<bool>>) -> Option<bool> {

@@ -146,9 +146,7 @@ fn a_role_is_not_used_while_it_is_dropped() {
                 if !dropped {
                     run(
                         &mut admin,
-                        &format!(
-                            "SELECT rolecall.drop_role(name) FROM rolecall.roles WHERE name IN ('doomed', 'saved')"
-                        ),
+                        "SELECT rolecall.drop_role(name) FROM rolecall.roles WHERE name IN ('doomed', 'saved')",
                     );
                 }
                 if used.starts_with("rename") && !drop_first {
