@@ -23,6 +23,7 @@ mod partitions;
 mod passwords;
 mod permissions;
 mod pooler;
+mod preview;
 mod provisioner;
 mod provisioner_cases;
 mod provisioner_drift;
