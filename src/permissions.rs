@@ -112,11 +112,10 @@ fn permit(role: &str, target: pg_sys::Oid, actions: &[&str], filter: &str, new_r
     Ok(())
 }
 
-/// Writes a column's new name into the filters that have its old one. That is the one name in them that the table has no
-/// longer: every other change that would take a name away is refused.
+/// Writes a column's new name into the filters that have its old one.
 #[pg_extern(sql = false)]
-fn follow_rename(target: pg_sys::Oid, field: &CStr) -> Reported<()> {
-    let (table, field) = (filters::describe(target)?, field.to_string_lossy());
+fn follow_rename(target: pg_sys::Oid, field: &CStr, new_name: &CStr) -> Reported<()> {
+    let (field, new_name) = (field.to_string_lossy(), new_name.to_string_lossy());
     for column in ["filter", "new_row"] {
         let select =
             format!("SELECT role, action, {column}::pg_catalog.text FROM rolecall.permissions WHERE target = $1");
@@ -129,11 +128,8 @@ fn follow_rename(target: pg_sys::Oid, field: &CStr) -> Reported<()> {
         })?;
         for (role, action, filter) in filters {
             let Some(json) = filter.and_then(|text| serde_json::from_str::<Value>(&text).ok()) else { continue };
-            let is_gone = |name: &&str| !table.columns.iter().any(|column| column.name == *name);
-            let Some(gone) = policy::filter::fields(&json).into_iter().find(is_gone).map(str::to_owned) else {
-                continue;
-            };
-            let renamed = policy::filter::rename(json, &gone, &field).to_string();
+            let renamed = policy::filter::rename(json, &field, &new_name).to_string();
+            // Every one, so that the new name is noted where no filter has it.
             let update = format!(
                 "UPDATE rolecall.permissions SET {column} = $4::pg_catalog.jsonb
                   WHERE target = $1 AND role = $2 AND action = $3"

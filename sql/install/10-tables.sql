@@ -250,6 +250,17 @@ COMMENT ON COLUMN rolecall.permissions.action IS 'What';
 COMMENT ON COLUMN rolecall.permissions.filter IS 'With which rows';
 COMMENT ON COLUMN rolecall.permissions.new_row IS 'What must hold for a row that is written; NULL: the filter';
 
+CREATE TABLE rolecall.column_names (
+    target regclass REFERENCES rolecall.protected_tables ON DELETE CASCADE,
+    number int2,
+    name   name NOT NULL,
+    PRIMARY KEY (target, number)
+);
+COMMENT ON TABLE rolecall.column_names IS 'What the columns were called when the filters were written, so that a new name is noticed. Not dumped: restoring writes them anew';
+COMMENT ON COLUMN rolecall.column_names.target IS 'The table';
+COMMENT ON COLUMN rolecall.column_names.number IS 'The column''s number';
+COMMENT ON COLUMN rolecall.column_names.name IS 'What the filters call it';
+
 CREATE TABLE rolecall.compiled_policies (
     target  regclass,
     action  text COLLATE "C",

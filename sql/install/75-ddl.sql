@@ -1,9 +1,24 @@
 -- What is done to tables outside of rolecall: its rules follow, or are defended.
 
-CREATE FUNCTION rolecall.follow_rename(target regclass, field name) RETURNS void
+CREATE FUNCTION rolecall.note_columns() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp AS $$
+BEGIN
+    INSERT INTO column_names (target, number, name)
+        SELECT attrelid, attnum, attname FROM pg_attribute
+         WHERE attrelid = NEW.target AND attnum > 0 AND NOT attisdropped
+        ON CONFLICT (target, number) DO UPDATE SET name = excluded.name WHERE column_names.name <> excluded.name;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rolecall.note_columns() IS 'Notes what the columns are called now that a filter is written';
+CREATE TRIGGER note_columns AFTER INSERT OR UPDATE OF filter, new_row
+    ON rolecall.permissions FOR EACH ROW EXECUTE FUNCTION rolecall.note_columns();
+ALTER TABLE rolecall.permissions ENABLE ALWAYS TRIGGER note_columns;
+
+CREATE FUNCTION rolecall.follow_rename(target regclass, field name, new_name name) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
     AS 'MODULE_PATHNAME', 'follow_rename_wrapper';
-COMMENT ON FUNCTION rolecall.follow_rename(regclass, name) IS
+COMMENT ON FUNCTION rolecall.follow_rename(regclass, name, name) IS
     'Writes the new name of a column into the filters that have its old one; called when it is renamed';
 
 CREATE FUNCTION rolecall.include_children(target regclass) RETURNS void
@@ -18,11 +33,9 @@ BEGIN
     IF NOT EXISTS (SELECT FROM protected_tables) THEN
         RETURN;
     END IF;
-    PERFORM follow_rename(p.target, a.attname)
-       FROM pg_event_trigger_ddl_commands() c
-       JOIN protected_tables p ON c.classid = 'pg_class'::regclass AND c.objid = p.target
-       JOIN pg_attribute a ON a.attrelid = c.objid AND a.attnum = c.objsubid
-      WHERE c.objsubid > 0;
+    PERFORM follow_rename(n.target, n.name, a.attname)
+       FROM column_names n JOIN pg_attribute a ON a.attrelid = n.target AND a.attnum = n.number
+      WHERE a.attname <> n.name AND NOT a.attisdropped;
     PERFORM include_children(target) FROM (
         WITH RECURSIVE above AS (
             SELECT objid FROM pg_event_trigger_ddl_commands() WHERE classid = 'pg_class'::regclass
@@ -35,6 +48,7 @@ COMMENT ON FUNCTION rolecall.after_table() IS
     'Lets filters follow the name of a column, and partitions and children have the rules of their parent';
 CREATE EVENT TRIGGER rolecall_after_table ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE')
     EXECUTE FUNCTION rolecall.after_table();
+ALTER EVENT TRIGGER rolecall_after_table ENABLE ALWAYS;
 
 -- What CASCADE takes along must not be the gate of a table that stays: a policy of somebody else's would open it.
 CREATE FUNCTION rolecall.after_drop() RETURNS event_trigger
@@ -64,3 +78,4 @@ END
 $$;
 COMMENT ON FUNCTION rolecall.after_drop() IS 'Forgets tables that are gone and keeps the policies of those that stay';
 CREATE EVENT TRIGGER rolecall_after_drop ON sql_drop EXECUTE FUNCTION rolecall.after_drop();
+ALTER EVENT TRIGGER rolecall_after_drop ENABLE ALWAYS;

@@ -3,5 +3,5 @@ REVOKE ALL ON ALL TABLES IN SCHEMA rolecall FROM PUBLIC;
 GRANT USAGE ON SCHEMA rolecall TO PUBLIC;
 GRANT SELECT ON rolecall.audit_log, rolecall.my_tokens TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION rolecall.invalidate_sessions(), rolecall.record_change(), rolecall.refuse_change(),
-    rolecall.keep_one_everybody(), rolecall.follow_rename(regclass, name),
+    rolecall.keep_one_everybody(), rolecall.follow_rename(regclass, name, name), rolecall.note_columns(),
     rolecall.include_children(regclass), rolecall.after_table(), rolecall.after_drop() FROM PUBLIC;

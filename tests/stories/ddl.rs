@@ -58,6 +58,31 @@ fn a_rule_follows_the_name_of_a_column() {
     assert_eq!(one::<i64>(&mut app, "SELECT count(*) FROM store.boxes"), 0);
 }
 
+/// Neither a column that went when its rule had gone, nor a restore, nor replication makes a rule take another column.
+#[test]
+fn a_rule_takes_no_other_column() {
+    let (database, mut admin, mut app) = parcels();
+    run(
+        &mut admin,
+        r#"DROP POLICY rolecall_select ON parcels; DROP POLICY rolecall_select_gate ON parcels;
+        DROP POLICY rolecall_update ON parcels; DROP POLICY rolecall_update_gate ON parcels;
+        ALTER TABLE parcels DROP COLUMN place; ALTER TABLE parcels ADD spot text DEFAULT 'here'"#,
+    );
+    let renamed = sqlstate(admin.batch_execute("ALTER TABLE parcels RENAME weight TO grams"));
+    assert!(renamed.0 == "22023" && renamed.1.contains("unknown field \"place\""), "{renamed:?}");
+    run(&mut admin, "SELECT rolecall.disallow('guest', 'parcels', 'all')");
+    run(&mut admin, r#"SELECT rolecall.allow('guest', 'parcels', 'select', '{"weight": {"gt": 5}}')"#);
+    run(
+        &mut admin,
+        "SET session_replication_role = replica; ALTER TABLE parcels RENAME weight TO grams; ALTER TABLE parcels RENAME spot TO weight",
+    );
+    assert_eq!(seen(&mut app), ["3"]);
+    let restored = crate::dump::restore(&database);
+    run(&mut restored.admin(), "ALTER TABLE parcels RENAME grams TO g; ALTER TABLE parcels RENAME weight TO grams");
+    let filter: String = one(&mut restored.admin(), "SELECT filter::text FROM rolecall.permissions");
+    assert_eq!(filter, r#"{"g": {"gt": 5}}"#);
+}
+
 /// An owner of the table is no administrator, and need not be one to rename his column.
 #[test]
 fn whoever_owns_the_table_may_rename_its_columns() {
@@ -67,7 +92,7 @@ fn whoever_owns_the_table_may_rename_its_columns() {
     let mut owner = database.connect(&owner);
     run(&mut owner, "ALTER TABLE parcels RENAME place TO spot");
     assert_eq!(seen(&mut app), ["1", "3"]);
-    refused(&mut owner, "SELECT rolecall.follow_rename('parcels', 'id')", "42501", "permission denied");
+    refused(&mut owner, "SELECT rolecall.follow_rename('parcels', 'id', 'x')", "42501", "permission denied");
     refused(&mut owner, "SELECT rolecall.allow('guest', 'parcels', 'select')", "42501", "administrator");
 }
 

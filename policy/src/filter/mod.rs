@@ -16,7 +16,7 @@ mod sql;
 mod table;
 
 pub use error::{Error, Fault};
-pub use names::{fields, rename};
+pub use names::rename;
 pub use operand::{Offset, Operand, Variable};
 pub use table::{Column, Table, Type};
 

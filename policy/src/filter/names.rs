@@ -1,30 +1,6 @@
-//! The fields that a filter names, without looking at a table.
+//! Another name for a field, without looking at a table.
 
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
-
-/// The names of the fields in a filter.
-pub fn fields(filter: &Value) -> BTreeSet<&str> {
-    let mut names = BTreeSet::new();
-    collect(filter, &mut names);
-    names
-}
-
-fn collect<'a>(filter: &'a Value, names: &mut BTreeSet<&'a str>) {
-    match filter {
-        Value::Array(filters) => filters.iter().for_each(|filter| collect(filter, names)),
-        Value::Object(keys) => {
-            for (key, value) in keys {
-                if is_connective(key) {
-                    collect(value, names);
-                } else {
-                    names.insert(key);
-                }
-            }
-        }
-        _ => {}
-    }
-}
 
 /// The filter with another name for a field.
 pub fn rename(filter: Value, old: &str, new: &str) -> Value {
@@ -57,7 +33,6 @@ mod tests {
     #[test]
     fn a_field_is_renamed_wherever_it_stands_and_nothing_else() {
         let filter = json!({"a": {"equals": "a"}, "OR": [{"b": {"in": ["a"]}}, {"NOT": {"a": {"is_empty": true}}}]});
-        assert_eq!(fields(&filter).into_iter().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(
             rename(filter, "a", "c"),
             json!({"c": {"equals": "a"}, "OR": [{"b": {"in": ["a"]}}, {"NOT": {"c": {"is_empty": true}}}]})
