@@ -10,6 +10,7 @@ use crate::{query, servers};
 use pgrx::prelude::*;
 use policy::{access, scope};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Gives a role scopes.
 #[pg_extern(sql = false)]
@@ -110,22 +111,24 @@ fn can_query(action: Option<&str>, query: Option<pgrx::AnyElement>, unit: Option
 fn explain_query(action: Option<&str>, query: Option<pgrx::AnyElement>, unit: Option<&str>) -> Reported<pgrx::JsonB> {
     let checks = checks(action, query, unit)?;
     let session = session::current()?;
-    let refused = checks.iter().find(|check| holder(&session, check).is_none());
-    let required = checks.iter().flatten().collect::<std::collections::BTreeSet<_>>();
-    Ok(pgrx::JsonB(match refused {
-        None => {
-            let role = checks.first().and_then(|check| holder(&session, check));
-            json!({"allowed": true, "required": required, "missing": [], "nearest_role": role})
+    let required = checks.iter().flatten().collect::<BTreeSet<_>>();
+    let refused: Vec<_> = checks.iter().filter(|check| holder(&session, check).is_none()).collect();
+    let Some(first) = refused.first() else {
+        let role = checks.first().and_then(|check| holder(&session, check));
+        let explained = json!({"allowed": true, "required": required, "missing": [], "nearest_role": role});
+        return Ok(pgrx::JsonB(explained));
+    };
+    let mut missing: Vec<&str> = Vec::new();
+    for check in &refused {
+        let lacks = session.scopes.nearest(check).map(|(_, lacks)| lacks);
+        for scope in lacks.unwrap_or_else(|| check.iter().map(String::as_str).collect()) {
+            if !missing.contains(&scope) {
+                missing.push(scope);
+            }
         }
-        Some(check) => {
-            let nearest = session.scopes.nearest(check);
-            let (role, missing) = nearest.map_or_else(
-                || (None, check.iter().map(String::as_str).collect()),
-                |(role, missing)| (Some(role), missing),
-            );
-            json!({"allowed": false, "required": required, "missing": missing, "nearest_role": role})
-        }
-    }))
+    }
+    let role = session.scopes.nearest(first).map(|(role, _)| role);
+    Ok(pgrx::JsonB(json!({"allowed": false, "required": required, "missing": missing, "nearest_role": role})))
 }
 
 fn holder<'a>(session: &'a Session, check: &[String]) -> Option<&'a str> {

@@ -52,15 +52,15 @@ fn issue_token(
     let token = jsonwebtoken::encode(&header, &claims, &key.secret).map_err(|e| failure(&e))?;
     let roles = serde_json::to_value(roles).map_err(|e| failure(&e))?;
     run(
+        // Issued no later than when the login was looked at: whoever revokes that afterwards revokes the token.
         "INSERT INTO rolecall.server_tokens (id, user_id, username, server, roles, issued_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, pg_catalog.to_timestamp($6), pg_catalog.to_timestamp($7))",
+         VALUES ($1, $2, $3, $4, $5, pg_catalog.statement_timestamp(), pg_catalog.to_timestamp($6))",
         &[
             id.into(),
             user.id.into(),
             user.username.into(),
             server.into(),
             pgrx::JsonB(roles).into(),
-            (now as f64).into(),
             (expiry as f64).into(),
         ],
     )?;
@@ -208,8 +208,11 @@ struct Token {
 
 fn tokens_of(server: &str) -> Result<Vec<Token>, Error> {
     Spi::connect(|client| {
-        let query = "SELECT id, user_id, roles, expires_at, revoked_at IS NOT NULL FROM rolecall.server_tokens
-                      WHERE server = $1 AND expires_at > pg_catalog.clock_timestamp() ORDER BY id";
+        // A token of a transaction that was still open when the user's sessions were ended has no mark of its own.
+        let query = "SELECT t.id, user_id, roles, expires_at,
+                            revoked_at IS NOT NULL OR coalesce(issued_at <= sessions_revoked_at, false)
+                       FROM rolecall.server_tokens t LEFT JOIN rolecall.users u ON u.id = user_id
+                      WHERE server = $1 AND expires_at > pg_catalog.clock_timestamp() ORDER BY t.id";
         let mut tokens = Vec::new();
         for row in client.select(query, None, &[server.into()])? {
             let roles = row.get::<pgrx::JsonB>(3)?.and_then(|roles| serde_json::from_value(roles.0).ok());

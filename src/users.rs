@@ -82,17 +82,14 @@ fn revoke_sessions(username: Option<&str>) -> Reported<()> {
         require_administrator("revoke_sessions() of another user")?;
     }
     let id = id_of(username)?;
-    for statement in [
+    Ok(Spi::run_with_args(
         "UPDATE rolecall.users
             SET kept_token = NULL, session_generation = session_generation + 1,
                 sessions_revoked_at = pg_catalog.clock_timestamp()
           WHERE id = $1",
-        "UPDATE rolecall.server_tokens SET revoked_at = pg_catalog.clock_timestamp()
-          WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > pg_catalog.now()",
-    ] {
-        Spi::run_with_args(statement, &[id.as_str().into()]).map_err(Error::from)?;
-    }
-    Ok(())
+        &[id.into()],
+    )
+    .map_err(Error::from)?)
 }
 
 /// Makes the first administrator from the hash of his password.

@@ -32,7 +32,7 @@ COMMENT ON COLUMN rolecall.users.password_hash IS 'Argon2id as a PHC string, or 
 COMMENT ON COLUMN rolecall.users.must_change_password IS 'The password is temporary: until it is changed nothing else works';
 COMMENT ON COLUMN rolecall.users.disabled IS 'May not log in; open sessions are refused';
 COMMENT ON COLUMN rolecall.users.session_generation IS 'Logins of an earlier generation were revoked';
-COMMENT ON COLUMN rolecall.users.sessions_revoked_at IS 'Tokens of other issuers that are not younger were revoked';
+COMMENT ON COLUMN rolecall.users.sessions_revoked_at IS 'Tokens of other issuers and for other servers that are not younger were revoked';
 COMMENT ON COLUMN rolecall.users.kept_token IS 'The one earlier login that stays: it changed the password';
 COMMENT ON COLUMN rolecall.users.issuer IS 'The token issuer whose subject this user is; NULL: created here';
 COMMENT ON COLUMN rolecall.users.created_at IS 'When the user was created';

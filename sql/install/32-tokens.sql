@@ -37,4 +37,4 @@ CREATE FUNCTION rolecall.revoke_sessions(username text) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
     AS 'MODULE_PATHNAME', 'revoke_sessions_wrapper';
 COMMENT ON FUNCTION rolecall.revoke_sessions(text) IS
-    'Ends every login of a user so far (administrators, or the user himself)';
+    'Ends every login of a user so far and his tokens for other servers (administrators, or the user himself)';

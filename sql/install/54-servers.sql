@@ -36,12 +36,13 @@ CREATE FUNCTION rolecall.server_key() RETURNS text
 COMMENT ON FUNCTION rolecall.server_key() IS 'The public key, in PEM, that verifies new server tokens';
 
 CREATE VIEW rolecall.my_tokens WITH (security_barrier) AS
-    SELECT id, server, roles, issued_at, expires_at, revoked_at
-      FROM rolecall.server_tokens WHERE user_id = rolecall.user_id();
+    SELECT t.id, server, roles, issued_at, expires_at,
+           coalesce(revoked_at, CASE WHEN issued_at <= sessions_revoked_at THEN sessions_revoked_at END) AS revoked_at
+      FROM rolecall.server_tokens t JOIN rolecall.users u ON u.id = user_id WHERE user_id = rolecall.user_id();
 COMMENT ON VIEW rolecall.my_tokens IS 'The server tokens that one was issued';
 COMMENT ON COLUMN rolecall.my_tokens.id IS 'The claim jti';
 COMMENT ON COLUMN rolecall.my_tokens.server IS 'The server it is for';
 COMMENT ON COLUMN rolecall.my_tokens.roles IS 'Its roles, each with its scopes';
 COMMENT ON COLUMN rolecall.my_tokens.issued_at IS 'When it was issued';
 COMMENT ON COLUMN rolecall.my_tokens.expires_at IS 'From when on it is refused';
-COMMENT ON COLUMN rolecall.my_tokens.revoked_at IS 'When it was revoked';
+COMMENT ON COLUMN rolecall.my_tokens.revoked_at IS 'When it was revoked, or one''s sessions were ended';

@@ -174,6 +174,9 @@ fn roles_are_never_pooled() {
     assert!(can(&mut app, "get_geography", &Value::Null, Some("admin3")));
     run(&mut admin, "SELECT rolecall.revoke_role('areas', 'eve')");
     assert!(!can(&mut app, "get_result_geojson", &flows, Some("admin3")));
+    // Of two requests that are refused, both are explained.
+    let why = "SELECT jsonb_array_elements_text(rolecall.explain_query('get_result_geojson', '{\"query_kind\": \"x\"}', 'admin3') -> 'missing')";
+    assert_eq!(column(&mut app, why), ["admin3:x:x", "admin3:geography:geography"]);
     // What a role inherits is the other role's: it is not added to its own.
     run(&mut admin, "SELECT rolecall.grant_role('runs', 'role:sees')");
     assert!(!can(&mut app, "run", &flows, Some("admin3")));

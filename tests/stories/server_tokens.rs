@@ -108,7 +108,7 @@ fn without_limits_a_token_is_good_for_an_hour() {
     );
     let mut ana = session(&database, &login, "ana");
     run(&mut ana, "SELECT rolecall.issue_token('free', '{r}'), rolecall.issue_token('free', '{r}', '400 days')");
-    let lives = "SELECT extract(epoch FROM expires_at - issued_at)::int8 / 60 FROM rolecall.my_tokens ORDER BY 1";
+    let lives = "SELECT round(extract(epoch FROM expires_at - issued_at) / 60) FROM rolecall.my_tokens ORDER BY 1";
     assert_eq!(column(&mut ana, lives), ["60", "576000"]);
 }
 
@@ -219,6 +219,28 @@ fn a_server_is_told_which_tokens_to_refuse() {
     run(&mut admin, "UPDATE rolecall.server_tokens SET expires_at = now()");
     assert!(revoked(&mut nobody).is_empty(), "expired ones are refused anyway");
     refused(&mut nobody, "SELECT rolecall.revoked_tokens('south')", "42704", "server \"south\" does not exist");
+}
+
+/// Nor does one escape that is issued while the sessions are ended.
+#[test]
+fn ending_the_sessions_ends_the_tokens() {
+    let (database, login) = server();
+    let mut admin = database.admin();
+    let mut ana = session(&database, &login, "ana");
+    let revoked = |client: &mut Client| one::<i64>(client, "SELECT count(*) FROM rolecall.revoked_tokens('north')");
+    run(&mut ana, &format!("BEGIN; SELECT rolecall.issue_token('north', '{ANALYST}')"));
+    run(&mut admin, "SELECT rolecall.revoke_sessions('ana')");
+    run(&mut ana, "COMMIT");
+    assert_eq!(revoked(&mut admin), 1);
+    authenticate(&mut ana, &token(&mut admin, "ana", "far from any dictionary"), true);
+    assert!(one::<bool>(&mut ana, "SELECT revoked_at IS NOT NULL FROM rolecall.my_tokens"));
+    // A new password ends them too, and what is issued afterwards is good.
+    run(&mut ana, &format!("SELECT rolecall.issue_token('north', '{ANALYST}')"));
+    assert_eq!(revoked(&mut admin), 1);
+    run(&mut ana, "SELECT rolecall.change_password('far from any dictionary', 'near to no dictionary')");
+    assert_eq!(revoked(&mut admin), 2);
+    run(&mut ana, &format!("SELECT rolecall.issue_token('north', '{ANALYST}')"));
+    assert_eq!(revoked(&mut admin), 2);
 }
 
 #[test]
