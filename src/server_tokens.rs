@@ -98,12 +98,21 @@ fn revoked_tokens(
     let mut users: HashMap<String, Option<account::Held>> = HashMap::new();
     let mut scopes: HashMap<String, BTreeSet<String>> = HashMap::new();
     let mut revoked = Vec::new();
-    for token in tokens_of(server)? {
+    for token in tokens("server = $1", server)? {
         if token.is_revoked || !still_holds(&token, &mut users, &mut scopes)? {
             revoked.push((token.id, token.expires_at));
         }
     }
     Ok(TableIterator::new(revoked))
+}
+
+/// Whether a token is on record, not expired and not revoked in any way. One that was issued in a transaction that was
+/// rolled back is on no record, and so on no list of revoked ones either.
+#[pg_extern(sql = false)]
+fn token_is_good(id: Option<&str>) -> Reported<bool> {
+    let found = tokens("t.id = $1", required(id, "id")?)?;
+    let Some(token) = found.first().filter(|token| !token.is_revoked) else { return Ok(false) };
+    Ok(still_holds(token, &mut HashMap::new(), &mut HashMap::new())?)
 }
 
 /// The user whose token it will be: himself, logged in.
@@ -206,15 +215,17 @@ struct Token {
     is_revoked: bool,
 }
 
-fn tokens_of(server: &str) -> Result<Vec<Token>, Error> {
+fn tokens(condition: &str, argument: &str) -> Result<Vec<Token>, Error> {
     Spi::connect(|client| {
         // A token of a transaction that was still open when the user's sessions were ended has no mark of its own.
-        let query = "SELECT t.id, user_id, roles, expires_at,
-                            revoked_at IS NOT NULL OR coalesce(issued_at <= sessions_revoked_at, false)
-                       FROM rolecall.server_tokens t LEFT JOIN rolecall.users u ON u.id = user_id
-                      WHERE server = $1 AND expires_at > pg_catalog.clock_timestamp() ORDER BY t.id";
+        let query = format!(
+            "SELECT t.id, user_id, roles, expires_at,
+                    revoked_at IS NOT NULL OR coalesce(issued_at <= sessions_revoked_at, false)
+               FROM rolecall.server_tokens t LEFT JOIN rolecall.users u ON u.id = user_id
+              WHERE {condition} AND expires_at > pg_catalog.clock_timestamp() ORDER BY t.id"
+        );
         let mut tokens = Vec::new();
-        for row in client.select(query, None, &[server.into()])? {
+        for row in client.select(&query, None, &[argument.into()])? {
             let roles = row.get::<pgrx::JsonB>(3)?.and_then(|roles| serde_json::from_value(roles.0).ok());
             let (Some(id), Some(expires_at)) = (row.get(1)?, row.get(4)?) else { continue };
             tokens.push(Token {

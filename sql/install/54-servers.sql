@@ -30,6 +30,12 @@ CREATE FUNCTION rolecall.revoked_tokens(server text) RETURNS TABLE (id text, exp
 COMMENT ON FUNCTION rolecall.revoked_tokens(text) IS
     'The tokens that a server is to refuse before they expire: revoked, or the user or one of the roles was taken away';
 
+CREATE FUNCTION rolecall.token_is_good(id text) RETURNS boolean
+    LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
+    AS 'MODULE_PATHNAME', 'token_is_good_wrapper';
+COMMENT ON FUNCTION rolecall.token_is_good(text) IS
+    'Whether a server token is on record, not expired and not revoked: for a server that asks about each one';
+
 CREATE FUNCTION rolecall.server_key() RETURNS text
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
     AS 'MODULE_PATHNAME', 'server_key_wrapper';

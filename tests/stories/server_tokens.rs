@@ -244,6 +244,27 @@ fn ending_the_sessions_ends_the_tokens() {
 }
 
 #[test]
+fn a_server_may_ask_about_each_token() {
+    let (database, login) = server();
+    let mut ana = session(&database, &login, "ana");
+    let mut nobody = database.connect(&login);
+    let call = format!("'north', '{ANALYST}'");
+    let mut good = |id: &str| -> bool { nobody.query_one("SELECT rolecall.token_is_good($1)", &[&id]).unwrap().get(0) };
+    let id = |token: &Value| token["claims"]["jti"].as_str().unwrap().to_owned();
+    let kept = id(&issued(&mut ana, &call));
+    run(&mut ana, "BEGIN");
+    let rolled_back = id(&issued(&mut ana, &call));
+    run(&mut ana, "ROLLBACK");
+    assert_eq!((good(&kept), good(&rolled_back), good("")), (true, false, false));
+    run(&mut database.admin(), "SELECT rolecall.revoke_scopes('State-level analyst', '{run}')");
+    assert!(!good(&kept));
+    run(&mut database.admin(), "SELECT rolecall.grant_scopes('State-level analyst', '{run}')");
+    assert!(good(&kept));
+    run(&mut ana, &format!("SELECT rolecall.revoke_token('{kept}')"));
+    assert!(!good(&kept));
+}
+
+#[test]
 fn no_token_is_kept() {
     let (database, login) = server();
     let mut ana = session(&database, &login, "ana");
