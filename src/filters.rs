@@ -1,7 +1,7 @@
 //! Tables as the filter language sees them.
 
 use crate::administrators::require_administrator;
-use crate::backend::jsonb;
+use crate::backend::{jsonb, owner};
 use crate::error::{Error, Reported, required};
 use crate::query;
 use crate::users::{self, bad};
@@ -50,19 +50,18 @@ fn preview(
     let target = required(target, "target")?;
     let filter = jsonb::text(required(filter, "filter")?);
     let table = describe(target)?;
-    let user = username.map(users::id_of).transpose()?;
-    let email = match &user {
-        Some(id) => {
-            query::one::<String>("SELECT nullif(email, '') FROM rolecall.users WHERE id = $1", &[id.as_str().into()])?
-        }
-        None => None,
-    };
+    let user = username.map(|username| owner::act(|| users::id_of(username))).transpose()?;
+    let email = user.as_deref().map(|id| {
+        let query = "SELECT nullif(email, '') FROM rolecall.users WHERE id = $1";
+        owner::act(|| query::one::<String>(query, &[id.into()]))
+    });
+    let email = email.transpose()?.flatten();
     let condition = read(&table, &filter)?.bind(&|variable| match variable {
         Variable::UserId => user.clone(),
         Variable::UserEmail => email.clone(),
         Variable::ApiToken => None,
     });
-    // As text what is no built-in type: to_jsonb() would call whatever cast to JSON its owner has made, as our owner.
+    // As text what is no built-in type: to_jsonb() would call whatever cast to JSON its owner has made.
     let columns = table.columns.iter().map(|column| {
         let name = identifier(&column.name);
         if column.sql_type.starts_with("pg_catalog.") {

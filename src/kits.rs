@@ -4,7 +4,7 @@ use crate::administrators::require_administrator;
 use crate::backend::account;
 use crate::error::{Error, Reported, required};
 use crate::query;
-use crate::roles::{self, run};
+use crate::roles::{self, GUEST, run};
 use crate::scopes;
 use pgrx::prelude::*;
 use policy::kits::{ALL, CALL_API, Kit, Role};
@@ -24,9 +24,9 @@ fn add_default_roles(kit: Option<&str>) -> Reported<()> {
             Some(false) => return Err(Error::Exists { kind: "role", name: role.name.into() }.into()),
         }
     }
-    let everybody = everybody()?;
     match kit.guest {
-        Some(name) if name != everybody => Ok(roles::rename(&everybody, name)?),
+        // A name that an administrator has given it stays.
+        Some(name) if everybody()? == GUEST => Ok(roles::rename(GUEST, name)?),
         _ => Ok(()),
     }
 }
@@ -76,5 +76,5 @@ pub fn create(role: &Role) -> Result<(), Error> {
 
 /// What the role of everybody is called.
 fn everybody() -> Result<String, Error> {
-    account::held_by_everybody()?.pop_first().ok_or(Error::Missing { kind: "role", name: "guest".into() })
+    account::held_by_everybody()?.pop_first().ok_or(Error::Missing { kind: "role", name: GUEST.into() })
 }

@@ -12,6 +12,9 @@ use std::ffi::CStr;
 
 /// How many characters a role's name may have.
 const LONGEST_NAME: usize = 255;
+/// What the role of everybody is called at first. No other one may be: CREATE EXTENSION makes it under this name, and a
+/// dump that held a second one could not be restored.
+pub const GUEST: &str = "guest";
 
 /// Creates a role.
 #[pg_extern(sql = false)]
@@ -42,7 +45,7 @@ fn create_role(
             longest_life.into(),
         ],
     )?;
-    if created == 0 {
+    if created == 0 || name == GUEST {
         return Err(Error::Exists { kind: "role", name: name.into() }.into());
     }
     Ok(())
@@ -68,6 +71,8 @@ fn drop_role(name: Option<&str>) -> Reported<()> {
         "UPDATE rolecall.settings SET registration_roles = pg_catalog.array_remove(registration_roles, $1)
           WHERE $1 = ANY (registration_roles)",
         "UPDATE rolecall.invitations SET roles = pg_catalog.array_remove(roles, $1) WHERE $1 = ANY (roles)",
+        "UPDATE rolecall.server_tokens SET revoked_at = pg_catalog.clock_timestamp()
+          WHERE server = (SELECT server FROM rolecall.roles WHERE name = $1) AND roles ? $1 AND revoked_at IS NULL",
     ] {
         run(statement, &[name.into()])?;
     }
@@ -121,7 +126,8 @@ pub fn rename(name: &str, new_name: &str) -> Result<(), Error> {
     if role.built_in && !role.everybody {
         return Err(Error::BuiltIn(name.into(), "renamed"));
     }
-    if query::one::<bool>("SELECT true FROM rolecall.roles WHERE name = $1", &[new_name.into()])?.is_some() {
+    let is_taken = catalog::finds(c"SELECT FROM rolecall.roles WHERE name = $1", new_name);
+    if is_taken || (new_name == GUEST && !role.everybody) {
         return Err(Error::Exists { kind: "role", name: new_name.into() });
     }
     for statement in [
@@ -129,7 +135,7 @@ pub fn rename(name: &str, new_name: &str) -> Result<(), Error> {
           WHERE $1 = ANY (registration_roles)",
         "UPDATE rolecall.invitations SET roles = pg_catalog.array_replace(roles, $1, $2) WHERE $1 = ANY (roles)",
         "UPDATE rolecall.server_tokens SET roles = roles - $1 || pg_catalog.jsonb_build_object($2, roles -> $1)
-          WHERE roles ? $1",
+          WHERE server = (SELECT server FROM rolecall.roles WHERE name = $1) AND roles ? $1",
     ] {
         run(statement, &[name.into(), new_name.into()])?;
     }

@@ -38,7 +38,6 @@ COMMENT ON FUNCTION rolecall.matches(regclass, jsonb, jsonb) IS
     'Whether a row of the table, given as JSON, matches a filter; for triggers and checks';
 
 CREATE FUNCTION rolecall.preview(target regclass, filter jsonb, username text DEFAULT NULL) RETURNS SETOF jsonb
-    LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
-    AS 'MODULE_PATHNAME', 'preview_wrapper';
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'preview_wrapper';
 COMMENT ON FUNCTION rolecall.preview(regclass, jsonb, text) IS
-    'The rows that a filter would show a user, or nobody who is logged in (administrators)';
+    'The rows that a filter would show a user, or nobody who is logged in, read with the caller''s own privileges (administrators)';

@@ -18,6 +18,8 @@ thread_local! {
 /// Makes all scans see the tables as they are at one moment. Without it, of two tables that one transaction changed the
 /// first may be read before and the second after.
 pub struct OneMoment {
+    /// Another one after every commit.
+    pub number: u64,
     snapshot: pg_sys::Snapshot,
 }
 
@@ -26,9 +28,13 @@ impl OneMoment {
         let table = Table::open(c"users")?;
         // SAFETY: called inside a transaction. A catalog snapshot is fresh for a table without a system cache; it is
         // registered, so that it stays until `drop`, or until PostgreSQL cleans up after an error.
-        let snapshot = unsafe { pg_sys::RegisterSnapshot(pg_sys::GetCatalogSnapshot(table.oid())) };
+        // The copy that is registered has no count of transactions any more.
+        let (number, snapshot) = unsafe {
+            let latest = pg_sys::GetCatalogSnapshot(table.oid());
+            ((*latest).snapXactCompletionCount, pg_sys::RegisterSnapshot(latest))
+        };
         HELD.set(snapshot);
-        Ok(Self { snapshot })
+        Ok(Self { number, snapshot })
     }
 }
 

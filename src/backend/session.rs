@@ -39,8 +39,10 @@ pub struct Session {
     pub roles: BTreeSet<String>,
     /// The same for tests, which take as long whatever their number.
     held: HashSet<String, foldhash::fast::RandomState>,
-    /// The scopes of the roles; sessions of the same roles share them.
+    /// The scopes of the roles; sessions of the same roles at the same moment share them.
     pub scopes: Rc<Granted>,
+    /// The moment at which it was read.
+    moment: u64,
     /// The same for equal sets of roles with equal scopes, in this process.
     pub(super) fingerprint: u64,
     /// The dynamic variables as the executor wants them.
@@ -222,10 +224,12 @@ pub fn to_unix_time(time: TimestampWithTimeZone) -> i64 {
 }
 
 fn load(identity: Option<Identity>) -> Result<Session, Error> {
-    let _moment = OneMoment::hold()?;
+    let held_moment = OneMoment::hold()?;
+    let moment = held_moment.number;
     let account = account::load(identity.as_ref())?;
     let known = KNOWN.with_borrow(|known| {
-        let same = known.values().find(|session| session.roles == account.roles);
+        // Changes are told a little later than they can be seen.
+        let same = known.values().find(|session| session.moment == moment && session.roles == account.roles);
         same.filter(|_| !STALE.get()).map(|session| (Rc::clone(&session.scopes), session.fingerprint))
     });
     let (scopes, fingerprint) = match known {
@@ -240,7 +244,7 @@ fn load(identity: Option<Identity>) -> Result<Session, Error> {
     let variables = Variables::of(account.user.as_ref(), api_token.map(|identity| identity.subject.as_str()));
     let account::Account { user, roles, refusal } = account;
     let held = roles.iter().cloned().collect();
-    Ok(Session { identity, user, refusal, roles, held, scopes, fingerprint, variables })
+    Ok(Session { identity, user, refusal, roles, held, scopes, moment, fingerprint, variables })
 }
 
 /// Opens a table of rolecall's whose changes make every session look again.

@@ -31,6 +31,25 @@ fn preview_shows_what_somebody_would_see() {
     refused(&mut admin, "SELECT rolecall.preview('books', '{}', 'nobody')", "42704", "user \"nobody\" does not exist");
 }
 
+/// An administrator reads what he may read: neither a table without a grant nor, as somebody mightier, another's view.
+#[test]
+fn preview_lends_no_privileges() {
+    let library = Library::new();
+    let mut admin = library.database.admin();
+    run(&mut admin, "SELECT rolecall.create_user('boss', password => 'p', roles => '{admins}')");
+    run(
+        &mut admin,
+        "CREATE TABLE closed (id int); CREATE FUNCTION who() RETURNS text LANGUAGE sql RETURN current_user",
+    );
+    run(&mut admin, &format!("CREATE VIEW trap AS SELECT who() AS who; GRANT SELECT ON trap TO {}", library.app));
+    let token = first_token(&mut admin, "boss", "p", CHOSEN);
+    let mut boss = library.database.connect(&library.app);
+    authenticate(&mut boss, &token, true);
+    assert_eq!(one::<i64>(&mut boss, "SELECT count(*) FROM rolecall.preview('books', '{}', 'r1')"), 4);
+    refused(&mut boss, "SELECT rolecall.preview('closed', '{}')", "42501", "permission denied for table closed");
+    assert_eq!(one::<String>(&mut boss, "SELECT row ->> 'who' FROM rolecall.preview('trap', '{}') row"), library.app);
+}
+
 /// Who owns a type may make a cast to JSON, which must not run with the extension's powers.
 #[test]
 fn preview_runs_no_cast_of_somebody_elses() {

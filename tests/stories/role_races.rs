@@ -162,6 +162,15 @@ fn a_role_is_not_used_while_it_is_dropped() {
     }
 }
 
+#[test]
+fn a_name_that_was_taken_meanwhile_is_seen() {
+    let story = Notes::new();
+    let (mut admin, mut late) = (story.database.admin(), story.database.admin());
+    run(&mut late, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM rolecall.roles");
+    run(&mut admin, "SELECT rolecall.create_role('taken')");
+    refused(&mut late, "SELECT rolecall.rename_role('editor', 'taken')", "42710", "role \"taken\" exists already");
+}
+
 /// A user and a scope change roles in one transaction, to and fro, so that he never has it: whoever reads the two tables
 /// at two moments sees him with it.
 #[test]

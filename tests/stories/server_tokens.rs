@@ -211,6 +211,22 @@ fn a_server_is_told_which_tokens_to_refuse() {
     assert_eq!(column(&mut ana, "SELECT revoked_at IS NOT NULL FROM rolecall.my_tokens"), ["true", "true"]);
     run(&mut admin, "SELECT rolecall.drop_user('vic')");
     assert_eq!(revoked(&mut nobody), [whole.as_str(), &narrow, &vics]);
+    // Nor does a role of a dropped one's name make its tokens good again.
+    run(
+        &mut admin,
+        "BEGIN; SELECT rolecall.create_user('eve', id => 'e', roles => '{Viewer}');
+         INSERT INTO rolecall.server_tokens (id, user_id, username, server, roles, issued_at, expires_at)
+             SELECT 'eves', 'e', 'eve', server, roles, now(), expires_at FROM rolecall.server_tokens WHERE username = 'vic' LIMIT 1",
+    );
+    assert!(one::<bool>(&mut admin, "SELECT rolecall.token_is_good('eves')"));
+    run(
+        &mut admin,
+        "SELECT rolecall.drop_role('Viewer'); SELECT rolecall.create_role('Viewer', server => 'north');
+         SELECT rolecall.grant_role('Viewer', 'eve');
+         SELECT rolecall.grant_scopes('Viewer', '{get_results, get_available_dates, admin1, admin2, admin3, admin10, nonspatial}')",
+    );
+    assert!(!one::<bool>(&mut admin, "SELECT rolecall.token_is_good('eves')"));
+    run(&mut admin, "ROLLBACK");
     // Another user of the same name and id has nothing to do with it.
     run(&mut admin, "SELECT rolecall.create_user('vic', password => 'welcome', roles => '{Viewer}', id => 'id-vic')");
     let mut other = session(&database, &login, "vic");
