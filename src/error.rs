@@ -42,6 +42,10 @@ pub enum Error {
     BadArgument { what: &'static str, value: String, problem: &'static str },
     #[error("filter on {table}: {error}")]
     Filter { table: String, error: Box<policy::filter::Error> },
+    #[error("columns: {column:?} of {table} {problem}")]
+    Columns { table: String, column: String, problem: &'static str },
+    #[error("permission denied: none of your roles may {verb} column {column:?} of table {table}")]
+    ColumnNotCovered { verb: &'static str, column: String, table: String },
     #[error("{kind} {name:?} does not exist")]
     Missing { kind: &'static str, name: String },
     #[error("{kind} {name:?} exists already")]
@@ -128,6 +132,7 @@ impl Error {
             | Self::RoleNotHeld { .. }
             | Self::ScopeNotHeld(_)
             | Self::Registration(_)
+            | Self::ColumnNotCovered { .. }
             | Self::InvalidInvitation => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             // Clients that retry serialization failures get the right rows at the second try.
             Self::PlannedForOtherRoles | Self::Overtaken(_) => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
@@ -143,6 +148,7 @@ impl Error {
                 Code::ERRCODE_INVALID_PARAMETER_VALUE
             }
             Self::RoleCycle { .. }
+            | Self::Columns { .. }
             | Self::WeakPassword(_)
             | Self::Beyond { .. }
             | Self::Query(_)
@@ -183,6 +189,9 @@ impl Error {
             }
             Self::Document(_) => "Give the server's OpenAPI document, or {\"scopes\": [..], \"audience\": ..}.".into(),
             Self::NotProtected { .. } => "Call rolecall.protect() first.".into(),
+            Self::ColumnNotCovered { .. } => {
+                "Name the columns you need instead of * or the row as a whole, or ask an administrator (rolecall.allow()).".into()
+            }
             Self::Missing { kind: "scope", .. } => {
                 "The server's document has no such scope: rolecall.register_server() takes a new one.".into()
             }

@@ -36,7 +36,7 @@ fn file_store(target: Option<pg_sys::Oid>) -> Reported<()> {
             )
         })?;
         enable(target)?;
-        permit(role, target, actions, "{}", None)?;
+        permit(role, target, actions, &Terms { filter: "{}".into(), columns: None, new_row: None, preset: None })?;
     }
     Ok(policies::recompile(target)?)
 }
@@ -65,58 +65,108 @@ fn unprotect(target: Option<pg_sys::Oid>) -> Reported<()> {
     Ok(policies::inherit(target)?)
 }
 
+/// What a permission says besides whose, on what and for what it is.
+struct Terms {
+    filter: String,
+    columns: Option<Vec<String>>,
+    new_row: Option<String>,
+    preset: Option<String>,
+}
+
 /// Lets `role` do `action` with the rows that match `filter`, instead of what was allowed before.
 #[pg_extern(sql = false)]
+#[allow(clippy::too_many_arguments)]
 fn allow(
     role: Option<&str>,
     target: Option<pg_sys::Oid>,
     action: Option<&str>,
     filter: Option<pgrx::AnyElement>,
+    columns: Option<Vec<Option<String>>>,
     new_row: Option<pgrx::AnyElement>,
+    preset: Option<pgrx::AnyElement>,
 ) -> Reported<()> {
     require_administrator("allow()")?;
     let role = required(role, "role")?;
     let target = required(target, "target")?;
     let actions = actions(required(action, "action")?)?;
-    let filter = jsonb::text(required(filter, "filter")?);
-    let new_row = new_row.map(jsonb::text);
-    if new_row.is_some() && !actions.iter().any(|action| WRITING.contains(action)) {
-        let problem = "is about what is written: it goes with insert, update and all";
-        return Err(Error::BadArgument { what: "new_row", value: "(jsonb)".into(), problem }.into());
+    let terms = Terms {
+        filter: jsonb::text(required(filter, "filter")?),
+        columns: columns.map(|it| it.into_iter().map(|column| required(column, "a column")).collect()).transpose()?,
+        new_row: new_row.map(jsonb::text),
+        preset: preset.map(jsonb::text),
+    };
+    for (what, given) in [("new_row", &terms.new_row), ("preset", &terms.preset)] {
+        if given.is_some() && !actions.iter().any(|action| WRITING.contains(action)) {
+            let problem = "is about what is written: it goes with insert, update and all";
+            return Err(Error::BadArgument { what, value: "(jsonb)".into(), problem }.into());
+        }
+    }
+    if terms.columns.is_some() && actions == ["delete"] {
+        let problem = "goes with select, insert, update and all: a row is deleted as a whole";
+        return Err(Error::BadArgument { what: "columns", value: "(text[])".into(), problem }.into());
     }
     roles::must_exist(role)?;
     lock(target)?;
     let table = filters::describe(target)?;
-    for filter in [Some(&filter), new_row.as_ref()].into_iter().flatten() {
+    for filter in [Some(&terms.filter), terms.new_row.as_ref()].into_iter().flatten() {
         filters::read(&table, filter)?;
     }
-    permit(role, target, actions, &filter, new_row.as_deref())?;
+    if let Some(columns) = &terms.columns {
+        check_columns(&table, columns)?;
+    }
+    permit(role, target, actions, &terms)?;
     Ok(policies::recompile(target)?)
 }
 
-fn permit(role: &str, target: pg_sys::Oid, actions: &[&str], filter: &str, new_row: Option<&str>) -> Result<(), Error> {
+/// Whether a list of columns names some of the table's, each once.
+fn check_columns(table: &policy::filter::Table, columns: &[String]) -> Result<(), Error> {
+    if columns.is_empty() {
+        let problem = "names none; leave it out where there is no limit";
+        return Err(Error::BadArgument { what: "columns", value: "{}".into(), problem });
+    }
+    for (at, column) in columns.iter().enumerate() {
+        let problem = if !table.columns.iter().any(|known| known.name == *column) {
+            "does not exist"
+        } else if columns[..at].contains(column) {
+            "is named twice"
+        } else {
+            continue;
+        };
+        return Err(Error::Columns { table: table.name.clone(), column: column.clone(), problem });
+    }
+    Ok(())
+}
+
+fn permit(role: &str, target: pg_sys::Oid, actions: &[&str], terms: &Terms) -> Result<(), Error> {
     for action in actions {
+        let writes = WRITING.contains(action);
         Spi::run_with_args(
-            "INSERT INTO rolecall.permissions (role, target, action, filter, new_row)
-             VALUES ($1, $2, $3, $4::pg_catalog.jsonb, $5::pg_catalog.jsonb)
-             ON CONFLICT (target, action, role) DO UPDATE SET filter = excluded.filter, new_row = excluded.new_row",
+            "INSERT INTO rolecall.permissions (role, target, action, filter, columns, new_row, preset)
+             VALUES ($1, $2, $3, $4::pg_catalog.jsonb, $5, $6::pg_catalog.jsonb, $7::pg_catalog.jsonb)
+             ON CONFLICT (target, action, role) DO UPDATE SET filter = excluded.filter, columns = excluded.columns,
+                    new_row = excluded.new_row, preset = excluded.preset",
             &[
                 role.into(),
                 target.into(),
                 (*action).into(),
-                filter.into(),
-                new_row.filter(|_| WRITING.contains(action)).into(),
+                terms.filter.as_str().into(),
+                terms.columns.clone().filter(|_| *action != "delete").into(),
+                terms.new_row.as_deref().filter(|_| writes).into(),
+                terms.preset.as_deref().filter(|_| writes).into(),
             ],
         )?;
     }
     Ok(())
 }
 
-/// Writes a column's new name into the filters that have its old one.
+/// Writes a column's new name where its old one stands.
 #[pg_extern(sql = false)]
 fn follow_rename(target: pg_sys::Oid, field: &CStr, new_name: &CStr) -> Reported<()> {
     let (field, new_name) = (field.to_string_lossy(), new_name.to_string_lossy());
-    for column in ["filter", "new_row"] {
+    let columns =
+        "UPDATE rolecall.permissions SET columns = pg_catalog.array_replace(columns, $2, $3) WHERE target = $1";
+    roles::run(columns, &[target.into(), field.as_ref().into(), new_name.as_ref().into()])?;
+    for column in ["filter", "new_row", "preset"] {
         let select =
             format!("SELECT role, action, {column}::pg_catalog.text FROM rolecall.permissions WHERE target = $1");
         let filters = Spi::connect(|client| {

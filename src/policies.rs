@@ -36,6 +36,12 @@ pub fn disable(target: pg_sys::Oid) -> Result<(), Error> {
     Ok(())
 }
 
+/// A column that permissions are limited to is gone.
+#[pg_extern(sql = false)]
+fn recompile_for_ddl(target: pg_sys::Oid) -> Reported<()> {
+    Ok(recompile(target)?)
+}
+
 /// Makes the policies say what the permissions say.
 pub fn recompile(target: pg_sys::Oid) -> Result<(), Error> {
     let _ours = Ours::begin();
@@ -177,13 +183,14 @@ fn clauses(target: pg_sys::Oid) -> Result<[String; 4], Error> {
     // By action and whether they are about the rows it writes or those it finds.
     let mut branches: HashMap<(String, bool), Vec<Branch>> = HashMap::new();
     Spi::connect(|client| {
-        let query = "SELECT action, role, filter::pg_catalog.text, coalesce(new_row, filter)::pg_catalog.text
+        let query = "SELECT action, role, filter::pg_catalog.text, coalesce(new_row, filter)::pg_catalog.text, columns
                        FROM rolecall.permissions WHERE target = $1 ORDER BY role";
         for row in client.select(query, None, &[target.into()])? {
             let text = |column| Ok::<_, Error>(row.get::<String>(column)?.unwrap_or_default());
             for (written, column) in [(false, 3), (true, 4)] {
                 let condition = filters::read(&description, &text(column)?)?.to_sql();
-                branches.entry((text(1)?, written)).or_default().push(Branch { role: text(2)?, condition });
+                let branch = Branch { role: text(2)?, condition, columns: row.get(5)? };
+                branches.entry((text(1)?, written)).or_default().push(branch);
             }
         }
         Ok::<_, Error>(())
@@ -193,10 +200,14 @@ fn clauses(target: pg_sys::Oid) -> Result<[String; 4], Error> {
     let (select, update, delete) = (of("select"), of("update"), of("delete"));
     let passes = row_policy::expression;
     Ok([
-        format!("USING ({})", passes(&[select])),
-        format!("WITH CHECK ({})", passes(&[written("insert")])),
-        format!("USING ({}) WITH CHECK ({})", passes(&[select, update]), passes(&[written("update")])),
-        format!("USING ({})", passes(&[select, delete])),
+        format!("USING ({})", passes("select", &[select])),
+        format!("WITH CHECK ({})", passes("insert", &[written("insert")])),
+        format!(
+            "USING ({}) WITH CHECK ({})",
+            passes("update", &[select, update]),
+            passes("update", &[written("update")])
+        ),
+        format!("USING ({})", passes("delete", &[select, delete])),
     ])
 }
 

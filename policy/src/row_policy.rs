@@ -2,8 +2,12 @@
 //!
 //! Every role test is `has_role` of a constant, which the planner replaces by true or false: for a role with an owner
 //! column what is left is `owner = user_id()`, one index scan, and for an administrator nothing at all.
+//!
+//! Where a role is limited to some columns, the rows depend on the columns that a statement touches. `touches` tells
+//! the planner whether it does, and is likewise replaced by true or false.
 
-use crate::sql::literal;
+use crate::sql::{literal, text_array};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A permission: what holders of `role` may do, as SQL over the row.
 #[derive(Clone, Debug)]
@@ -12,22 +16,32 @@ pub struct Branch {
     pub role: String,
     /// The compiled filter.
     pub condition: String,
+    /// The columns it is limited to; None: all, also those to come.
+    pub columns: Option<Vec<String>>,
+}
+
+impl Branch {
+    fn covers(&self, column: &str) -> bool {
+        self.columns.as_ref().is_none_or(|columns| columns.iter().any(|covered| covered == column))
+    }
 }
 
 /// The roles whose holders pass everywhere.
 const ADMINISTRATORS: &str = "admins";
 
 /// The expression under which a row passes: for administrators always, for others when each of `permissions` has a
-/// branch that lets it pass. (What one changes one must also be able to read, so there may be several.)
-pub fn expression(permissions: &[&[Branch]]) -> String {
+/// branch that lets it pass. (What one changes one must also be able to read, so there may be several.) The last are
+/// those for `action`: they limit the columns that it may touch.
+pub fn expression(action: &str, permissions: &[&[Branch]]) -> String {
     let mut conditions: Vec<String> = Vec::new();
     for branches in permissions {
-        let condition = union(branches);
+        let condition = union(*branches);
         if !conditions.contains(&condition) {
             conditions.push(condition);
         }
     }
     let administrator = has_role(ADMINISTRATORS);
+    conditions.extend(permissions.last().into_iter().flat_map(|branches| limits(action, branches)));
     match conditions.as_slice() {
         _ if conditions.iter().any(String::is_empty) => administrator,
         [one] => format!("{administrator} OR {one}"),
@@ -35,16 +49,49 @@ pub fn expression(permissions: &[&[Branch]]) -> String {
     }
 }
 
+/// For each class of columns, those that the same branches cover, unless all do: whoever touches one of them passes
+/// only by such a branch. Columns that no branch names are covered by branches without a list.
+fn limits(action: &str, branches: &[Branch]) -> Vec<String> {
+    if branches.iter().all(|branch| branch.columns.is_none()) {
+        return Vec::new();
+    }
+    let named: BTreeSet<&str> =
+        branches.iter().flat_map(|it| it.columns.iter().flatten()).map(String::as_str).collect();
+    let mut classes: BTreeMap<Vec<usize>, Vec<&str>> = BTreeMap::new();
+    for column in &named {
+        let covering = (0..branches.len()).filter(|at| branches[*at].covers(column)).collect();
+        classes.entry(covering).or_default().push(column);
+    }
+    let classes = classes.into_iter().filter(|(covering, _)| covering.len() < branches.len());
+    let classes = classes.map(|(covering, columns)| {
+        let covering: Vec<_> = covering.into_iter().map(|at| &branches[at]).collect();
+        limit(action, columns, false, &covering)
+    });
+    let unlimited: Vec<_> = branches.iter().filter(|branch| branch.columns.is_none()).collect();
+    classes.chain([limit(action, named.iter().copied().collect(), true, &unlimited)]).collect()
+}
+
+/// Whoever touches one of `columns`, or one `beyond` them, passes only by one of the branches.
+fn limit(action: &str, columns: Vec<&str>, beyond: bool, covering: &[&Branch]) -> String {
+    let roles = text_array(covering.iter().map(|branch| branch.role.as_str()));
+    let columns = text_array(columns);
+    let touches = format!("rolecall.touches(tableoid, {}, {columns}, {beyond}, {roles})", literal(action));
+    match union(covering.iter().copied()) {
+        nobody if nobody.is_empty() => format!("NOT {touches}"),
+        passes => format!("NOT {touches} OR {passes}"),
+    }
+}
+
 /// The union of the branches; empty where nothing passes. Roles with the same condition share it.
-fn union(branches: &[Branch]) -> String {
+fn union<'a>(branches: impl IntoIterator<Item = &'a Branch> + Clone) -> String {
     let mut conditions: Vec<&str> = Vec::new();
-    for Branch { condition, .. } in branches {
+    for Branch { condition, .. } in branches.clone() {
         if condition != "false" && !conditions.contains(&condition.as_str()) {
             conditions.push(condition);
         }
     }
     let alternatives = conditions.into_iter().map(|condition| {
-        let holders = branches.iter().filter(|branch| branch.condition == condition);
+        let holders = branches.clone().into_iter().filter(|branch| branch.condition == condition);
         let roles = holders.map(|branch| has_role(&branch.role)).collect::<Vec<_>>();
         match (condition, roles.as_slice()) {
             ("true", _) => roles.join(" OR "),
@@ -66,21 +113,25 @@ mod tests {
     const ADMIN: &str = "rolecall.has_role('admins')";
 
     fn branch(role: &str, condition: &str) -> Branch {
-        Branch { role: role.into(), condition: condition.into() }
+        Branch { role: role.into(), condition: condition.into(), columns: None }
+    }
+
+    fn limited(role: &str, condition: &str, columns: &[&str]) -> Branch {
+        Branch { columns: Some(columns.iter().map(|it| it.to_string()).collect()), ..branch(role, condition) }
     }
 
     #[test]
     fn nobody_but_administrators_passes_by_default() {
-        assert_eq!(expression(&[&[]]), ADMIN);
-        assert_eq!(expression(&[&[branch("a", "false")]]), ADMIN);
-        assert_eq!(expression(&[&[branch("a", "true")], &[]]), ADMIN);
+        assert_eq!(expression("select", &[&[]]), ADMIN);
+        assert_eq!(expression("select", &[&[branch("a", "false")]]), ADMIN);
+        assert_eq!(expression("select", &[&[branch("a", "true")], &[]]), ADMIN);
     }
 
     #[test]
     fn rows_are_the_union_of_the_roles() {
         let branches = [branch("editor", "true"), branch("o'brien", "(x)"), branch("b", "(x)"), branch("c", "(y)")];
         assert_eq!(
-            expression(&[&branches]),
+            expression("select", &[&branches]),
             format!(
                 "{ADMIN} OR rolecall.has_role('editor') OR \
                  ((rolecall.has_role('o''brien') OR rolecall.has_role('b')) AND (x)) OR (rolecall.has_role('c') AND (y))"
@@ -92,9 +143,51 @@ mod tests {
     fn what_is_changed_must_be_readable() {
         let (read, update) = ([branch("a", "(x)")], [branch("b", "(y)")]);
         assert_eq!(
-            expression(&[&read, &update]),
+            expression("select", &[&read, &update]),
             format!("{ADMIN} OR (((rolecall.has_role('a') AND (x))) AND ((rolecall.has_role('b') AND (y))))")
         );
-        assert_eq!(expression(&[&read, &read]), expression(&[&read]));
+        assert_eq!(expression("select", &[&read, &read]), expression("select", &[&read]));
+    }
+
+    #[test]
+    fn touching_a_column_takes_a_branch_that_covers_it() {
+        let branches = [
+            branch("author", "(own)"),
+            limited("b", "true", &["id", "ti\"tle"]),
+            limited("c", "(x)", &["id", "note"]),
+            limited("d", "false", &["id", "note", "ti\"tle"]),
+        ];
+        let touches = |columns: &str, beyond: bool, roles: &str| {
+            let (columns, roles) = (format!("{columns}::pg_catalog.text[]"), format!("{roles}::pg_catalog.text[]"));
+            format!("NOT rolecall.touches(tableoid, 'insert', {columns}, {beyond}, {roles})")
+        };
+        let (author, b, c) =
+            ("(rolecall.has_role('author') AND (own))", "rolecall.has_role('b')", "(rolecall.has_role('c') AND (x))");
+        assert_eq!(
+            expression("insert", &[&branches]),
+            format!(
+                "{ADMIN} OR (({author} OR {b} OR {c}) AND ({title} OR {author} OR {b}) AND ({note} OR {author} OR {c}) \
+                 AND ({rest} OR {author}))",
+                title = touches("E'{\"ti\\\\\"tle\"}'", false, "'{\"author\",\"b\",\"d\"}'"),
+                note = touches("'{\"note\"}'", false, "'{\"author\",\"c\",\"d\"}'"),
+                rest = touches("E'{\"id\",\"note\",\"ti\\\\\"tle\"}'", true, "'{\"author\"}'"),
+            ),
+            "id, which all cover, needs nothing"
+        );
+    }
+
+    #[test]
+    fn a_column_that_nobody_covers_is_closed() {
+        let expression = expression("select", &[&[limited("a", "true", &[])]]);
+        let closed = "NOT rolecall.touches(tableoid, 'select', '{}'::pg_catalog.text[], true, '{}'::pg_catalog.text[])";
+        assert_eq!(expression, format!("{ADMIN} OR ((rolecall.has_role('a')) AND ({closed}))"));
+    }
+
+    /// Only the last permissions are about the columns: what one changes must be readable, as a row.
+    #[test]
+    fn the_columns_are_those_of_the_action() {
+        let (read, update) = ([limited("a", "true", &["x"])], [branch("b", "true")]);
+        let both = format!("{ADMIN} OR ((rolecall.has_role('a')) AND (rolecall.has_role('b')))");
+        assert_eq!(expression("update", &[&read, &update]), both);
     }
 }

@@ -11,6 +11,13 @@ pub fn literal(value: &str) -> String {
     if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
 }
 
+/// `values` as a constant array of texts.
+pub fn text_array<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
+    let element = |value: &str| format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""));
+    let elements: Vec<_> = values.into_iter().map(element).collect();
+    format!("{}::pg_catalog.text[]", literal(&format!("{{{}}}", elements.join(","))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,5 +33,12 @@ mod tests {
         assert_eq!(literal("' OR '1'='1"), "''' OR ''1''=''1'");
         assert_eq!(literal("trailing\\"), "E'trailing\\\\'");
         assert_eq!(literal("\\'; --"), "E'\\\\''; --'");
+    }
+
+    #[test]
+    fn elements_cannot_end_their_array() {
+        assert_eq!(text_array([]), "'{}'::pg_catalog.text[]");
+        assert_eq!(text_array(["a,b}", "NULL"]), "'{\"a,b}\",\"NULL\"}'::pg_catalog.text[]");
+        assert_eq!(text_array(["o'\"\\"]), "E'{\"o''\\\\\"\\\\\\\\\"}'::pg_catalog.text[]");
     }
 }

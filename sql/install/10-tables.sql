@@ -239,7 +239,9 @@ CREATE TABLE rolecall.permissions (
     target  regclass REFERENCES rolecall.protected_tables ON DELETE CASCADE,
     action  text COLLATE "C" CHECK (action IN ('select', 'insert', 'update', 'delete')),
     filter  jsonb NOT NULL,
+    columns text[] CHECK (columns IS NULL OR action <> 'delete'),
     new_row jsonb CHECK (new_row IS NULL OR action IN ('insert', 'update')),
+    preset  jsonb CHECK (preset IS NULL OR action IN ('insert', 'update')),
     PRIMARY KEY (target, action, role)
 );
 CREATE INDEX permissions_role ON rolecall.permissions (role);
@@ -248,7 +250,9 @@ COMMENT ON COLUMN rolecall.permissions.role IS 'Who';
 COMMENT ON COLUMN rolecall.permissions.target IS 'With which table';
 COMMENT ON COLUMN rolecall.permissions.action IS 'What';
 COMMENT ON COLUMN rolecall.permissions.filter IS 'With which rows';
+COMMENT ON COLUMN rolecall.permissions.columns IS 'Which columns it may touch; NULL: all';
 COMMENT ON COLUMN rolecall.permissions.new_row IS 'What must hold for a row that is written; NULL: the filter';
+COMMENT ON COLUMN rolecall.permissions.preset IS 'What columns of a row that is written are set to';
 
 CREATE TABLE rolecall.column_names (
     target regclass REFERENCES rolecall.protected_tables ON DELETE CASCADE,

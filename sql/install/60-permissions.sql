@@ -11,11 +11,22 @@ COMMENT ON FUNCTION rolecall.unprotect(regclass) IS
     'Removes rolecall''s policies and permissions and turns row-level security off (administrators)';
 
 CREATE FUNCTION rolecall.allow(
-    role text, target regclass, action text, filter jsonb DEFAULT '{}', new_row jsonb DEFAULT NULL) RETURNS void
+    role text, target regclass, action text, filter jsonb DEFAULT '{}', columns text[] DEFAULT NULL,
+    new_row jsonb DEFAULT NULL, preset jsonb DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
     AS 'MODULE_PATHNAME', 'allow_wrapper';
-COMMENT ON FUNCTION rolecall.allow(text, regclass, text, jsonb, jsonb) IS
-    'Lets a role select, insert, update, delete or all rows of a protected table that match the filter; what is written must match new_row, else the filter (administrators)';
+COMMENT ON FUNCTION rolecall.allow(text, regclass, text, jsonb, text[], jsonb, jsonb) IS
+    'Lets a role select, insert, update, delete or all rows of a protected table that match the filter, in these columns only; what is written must match new_row, else the filter, and gets the preset values (administrators)';
+
+-- In policies only. The planner replaces every call; what it would leave, nobody may execute.
+CREATE FUNCTION rolecall.touches_support(internal) RETURNS internal
+    LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'touches_support';
+COMMENT ON FUNCTION rolecall.touches_support(internal) IS
+    'Planner support: folds touches(), and refuses a statement that touches what none of the session''s roles may';
+CREATE FUNCTION rolecall.touches(of_row oid, action text, columns text[], beyond boolean, roles text[]) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE STRICT SUPPORT rolecall.touches_support AS 'MODULE_PATHNAME', 'touches_wrapper';
+COMMENT ON FUNCTION rolecall.touches(oid, text, text[], boolean, text[]) IS
+    'In policies: whether the statement reads, inserts or updates one of the columns, or one beyond them, which the roles may';
 
 CREATE FUNCTION rolecall.disallow(role text, target regclass, action text) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp

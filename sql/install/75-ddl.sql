@@ -11,7 +11,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rolecall.note_columns() IS 'Notes what the columns are called now that a filter is written';
-CREATE TRIGGER note_columns AFTER INSERT OR UPDATE OF filter, new_row
+CREATE TRIGGER note_columns AFTER INSERT OR UPDATE OF filter, new_row, columns, preset
     ON rolecall.permissions FOR EACH ROW EXECUTE FUNCTION rolecall.note_columns();
 ALTER TABLE rolecall.permissions ENABLE ALWAYS TRIGGER note_columns;
 
@@ -20,6 +20,12 @@ CREATE FUNCTION rolecall.follow_rename(target regclass, field name, new_name nam
     AS 'MODULE_PATHNAME', 'follow_rename_wrapper';
 COMMENT ON FUNCTION rolecall.follow_rename(regclass, name, name) IS
     'Writes the new name of a column into the filters that have its old one; called when it is renamed';
+
+CREATE FUNCTION rolecall.recompile(target regclass) RETURNS void
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
+    AS 'MODULE_PATHNAME', 'recompile_for_ddl_wrapper';
+COMMENT ON FUNCTION rolecall.recompile(regclass) IS
+    'Makes the policies say what the permissions say; called when a column that some are limited to is dropped';
 
 CREATE FUNCTION rolecall.include_children(target regclass) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
@@ -74,6 +80,20 @@ BEGIN
             USING MESSAGE = format('rules of rolecall on %s use what is to be dropped', lost.target),
                   HINT = 'Change those rules first (rolecall.allow(), rolecall.disallow()), or drop the table as a whole.';
     END IF;
+    -- A later column of the same name is another one, and nobody's yet. A list that loses its last column stays a list.
+    FOR lost IN
+        WITH dropped AS (
+            SELECT objid, array_agg(address_names[3]) AS names
+              FROM pg_event_trigger_dropped_objects() WHERE object_type = 'table column' GROUP BY objid),
+        changed AS (
+            UPDATE permissions p
+               SET columns = ARRAY(SELECT c FROM unnest(p.columns) WITH ORDINALITY u (c, n) WHERE c <> ALL (d.names) ORDER BY n)
+              FROM dropped d WHERE d.objid = p.target AND p.columns && d.names
+            RETURNING p.target)
+        SELECT DISTINCT target FROM changed
+    LOOP
+        PERFORM recompile(lost.target);
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION rolecall.after_drop() IS 'Forgets tables that are gone and keeps the policies of those that stay';

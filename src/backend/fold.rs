@@ -10,10 +10,12 @@
 //! * A plan carries the fingerprint of the roles it was made for, and the executor compares it ([`super::executor`]).
 
 use super::session::{self, Session};
+use crate::error::Error;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
+use std::rc::Rc;
 
 /// What a plan says of the identity it depends on.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -111,7 +113,9 @@ unsafe fn mark(root: *mut pg_sys::PlannerInfo, number: c_int, value: u32) {
 ///
 /// # Safety
 /// `call` is the frame of a planner support function.
-unsafe fn simplify_request<'a>(call: pg_sys::FunctionCallInfo) -> Option<&'a pg_sys::SupportRequestSimplify> {
+pub(super) unsafe fn simplify_request<'a>(
+    call: pg_sys::FunctionCallInfo,
+) -> Option<&'a pg_sys::SupportRequestSimplify> {
     // SAFETY: a support function gets one argument, a node that tells its kind.
     unsafe {
         let node = (*call).args.as_slice(1)[0].value.cast_mut_ptr::<pg_sys::Node>();
@@ -169,15 +173,30 @@ unsafe fn fold(call: pg_sys::FunctionCallInfo, test: fn(&Session, &str) -> bool)
     // SAFETY: see above.
     unsafe {
         let Some(request) = simplify_request(call) else { return no_change };
-        mark(request.root, PERSONAL, 0);
-        let Some(argument) = constant_argument(request.fcall) else { return no_change };
-        let session = match session::current() {
+        let Some(argument) = constant_argument(request.fcall) else {
+            mark(request.root, PERSONAL, 0);
+            return no_change;
+        };
+        let session = match depend_on_roles(request) {
             Ok(session) => session,
             Err(error) => {
                 ErrorReport::from(error).report(PgLogLevel::ERROR);
                 return no_change;
             }
         };
+        pg_sys::Datum::from(pg_sys::makeBoolConst(test(&session, &argument), false))
+    }
+}
+
+/// The session whose roles the plan depends on from now on.
+///
+/// # Safety
+/// `request` is one to simplify a call inside a query's plan.
+pub(super) unsafe fn depend_on_roles(request: &pg_sys::SupportRequestSimplify) -> Result<Rc<Session>, Error> {
+    // SAFETY: see above.
+    unsafe {
+        mark(request.root, PERSONAL, 0);
+        let session = session::current()?;
         let function = (*request.fcall).funcid;
         pg_sys::record_plan_function_dependency(request.root, function);
         remember(function);
@@ -185,7 +204,7 @@ unsafe fn fold(call: pg_sys::FunctionCallInfo, test: fn(&Session, &str) -> bool)
         FOLDED_FOR.set(Some(session.fingerprint));
         mark(request.root, ROLES_LOW, session.fingerprint as u32);
         mark(request.root, ROLES_HIGH, (session.fingerprint >> 32) as u32);
-        pg_sys::Datum::from(pg_sys::makeBoolConst(test(&session, &argument), false))
+        Ok(session)
     }
 }
 

@@ -8,6 +8,7 @@
 //! | [`catalog`] | reading rolecall's tables without privileges, snapshots or SPI |
 //! | [`predicates`] | `has_role()` and `has_scope()`, called for every row where they were not folded |
 //! | [`fold`] | role and scope tests replaced by true or false when a query is planned |
+//! | [`fields`] | likewise, which columns a statement touches |
 //! | [`executor`] | the hooks that check the identity when a statement starts |
 //! | [`owner`] | what a caller may cause but not do: as the extension's owner |
 //! | [`variables`] | `user_id()` and the others, called for every row |
@@ -16,6 +17,7 @@ pub mod account;
 pub mod caller;
 pub mod catalog;
 pub mod executor;
+mod fields;
 mod fold;
 pub mod jsonb;
 pub mod keys;

@@ -6,6 +6,7 @@ mod audit;
 mod becoming;
 mod ddl;
 mod dump;
+mod fields;
 mod filter_oracle;
 mod filters;
 mod flowdb;
