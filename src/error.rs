@@ -42,8 +42,10 @@ pub enum Error {
     BadArgument { what: &'static str, value: String, problem: &'static str },
     #[error("filter on {table}: {error}")]
     Filter { table: String, error: Box<policy::filter::Error> },
-    #[error("columns: {column:?} of {table} {problem}")]
-    Columns { table: String, column: String, problem: &'static str },
+    #[error("preset of {table}: {error}")]
+    Preset { table: String, error: Box<policy::filter::Error> },
+    #[error("{what}: {column:?} of {table} {problem}")]
+    Columns { what: &'static str, table: String, column: String, problem: &'static str },
     #[error("permission denied: none of your roles may {verb} column {column:?} of table {table}")]
     ColumnNotCovered { verb: &'static str, column: String, table: String },
     #[error("{kind} {name:?} does not exist")]
@@ -149,6 +151,7 @@ impl Error {
             }
             Self::RoleCycle { .. }
             | Self::Columns { .. }
+            | Self::Preset { .. }
             | Self::WeakPassword(_)
             | Self::Beyond { .. }
             | Self::Query(_)
@@ -176,7 +179,7 @@ impl Error {
                 "Close the cursor or finish the query before the identity changes.".into()
             }
             Self::PlannedForOtherRoles | Self::Overtaken(_) => "Run the transaction again.".into(),
-            Self::Filter { error, .. } => return error.hint.clone(),
+            Self::Filter { error, .. } | Self::Preset { error, .. } => return error.hint.clone(),
             Self::MissingScope(_) => {
                 "Ask an administrator for a role that covers it (rolecall.grant_scopes(), rolecall.grant_role())."
                     .into()

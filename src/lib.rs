@@ -20,6 +20,7 @@ mod password;
 mod passwords;
 mod permissions;
 mod policies;
+mod presets;
 mod query;
 mod registration;
 mod roles;

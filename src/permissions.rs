@@ -4,7 +4,7 @@ use crate::administrators::require_administrator;
 use crate::backend::catalog::{Key, Table};
 use crate::backend::jsonb;
 use crate::error::{Error, Reported, required};
-use crate::{filters, policies, query, roles};
+use crate::{filters, policies, presets, query, roles};
 use pgrx::prelude::*;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -114,6 +114,9 @@ fn allow(
     if let Some(columns) = &terms.columns {
         check_columns(&table, columns)?;
     }
+    if let Some(preset) = &terms.preset {
+        presets::check(target, &table, preset)?;
+    }
     permit(role, target, actions, &terms)?;
     Ok(policies::recompile(target)?)
 }
@@ -132,7 +135,7 @@ fn check_columns(table: &policy::filter::Table, columns: &[String]) -> Result<()
         } else {
             continue;
         };
-        return Err(Error::Columns { table: table.name.clone(), column: column.clone(), problem });
+        return Err(Error::Columns { what: "columns", table: table.name.clone(), column: column.clone(), problem });
     }
     Ok(())
 }

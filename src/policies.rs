@@ -7,8 +7,10 @@
 use crate::error::{Error, Reported};
 use crate::filters;
 use crate::permissions::{self, ACTIONS};
+use crate::presets;
 use crate::query;
 use pgrx::prelude::*;
+use policy::filter::Table;
 use policy::row_policy::{self, Branch};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -23,6 +25,7 @@ pub fn enable(target: pg_sys::Oid) -> Result<(), Error> {
 /// Removes the policies, of partitions and children too, and turns row-level security off.
 pub fn disable(target: pg_sys::Oid) -> Result<(), Error> {
     let _ours = Ours::begin();
+    presets::remove(target)?;
     for table in [vec![target], children(target)?].concat() {
         let name = filters::name_of(table)?;
         for action in ACTIONS {
@@ -45,12 +48,14 @@ fn recompile_for_ddl(target: pg_sys::Oid) -> Reported<()> {
 /// Makes the policies say what the permissions say.
 pub fn recompile(target: pg_sys::Oid) -> Result<(), Error> {
     let _ours = Ours::begin();
-    let wanted = clauses(target)?;
+    let table = filters::describe(target)?;
+    let wanted = clauses(target, &table)?;
+    let children = children(target)?;
     apply(target, &wanted)?;
-    for child in children(target)? {
-        include(child, &wanted)?;
+    for child in &children {
+        include(*child, &wanted)?;
     }
-    Ok(())
+    presets::apply(target, &table, &children)
 }
 
 /// Gives the rules of a protected table to those of its partitions and children that have none.
@@ -178,17 +183,20 @@ fn apply(target: pg_sys::Oid, wanted: &[String; 4]) -> Result<(), Error> {
 }
 
 /// The clauses of each action's policies. What one updates or deletes, one must also be able to read.
-fn clauses(target: pg_sys::Oid) -> Result<[String; 4], Error> {
-    let description = filters::describe(target)?;
+fn clauses(target: pg_sys::Oid, description: &Table) -> Result<[String; 4], Error> {
     // By action and whether they are about the rows it writes or those it finds.
     let mut branches: HashMap<(String, bool), Vec<Branch>> = HashMap::new();
     Spi::connect(|client| {
-        let query = "SELECT action, role, filter::pg_catalog.text, coalesce(new_row, filter)::pg_catalog.text, columns
+        let query = "SELECT action, role, filter::pg_catalog.text, coalesce(new_row, filter)::pg_catalog.text, columns,
+                            preset::pg_catalog.text
                        FROM rolecall.permissions WHERE target = $1 ORDER BY role";
         for row in client.select(query, None, &[target.into()])? {
             let text = |column| Ok::<_, Error>(row.get::<String>(column)?.unwrap_or_default());
             for (written, column) in [(false, 3), (true, 4)] {
-                let condition = filters::read(&description, &text(column)?)?.to_sql();
+                let mut condition = filters::read(description, &text(column)?)?.to_sql();
+                if let (true, Some(preset)) = (written, row.get::<String>(6)?) {
+                    condition = format!("({condition} AND {})", presets::read(description, &preset)?.condition());
+                }
                 let branch = Branch { role: text(2)?, condition, columns: row.get(5)? };
                 branches.entry((text(1)?, written)).or_default().push(branch);
             }

@@ -6,6 +6,7 @@ pub mod filter;
 pub mod identity;
 pub mod kits;
 pub mod password;
+pub mod preset_trigger;
 pub mod registration;
 pub mod row_policy;
 pub mod scope;

@@ -228,11 +228,17 @@ COMMENT ON COLUMN rolecall.settings.registration IS 'Who may register; NULL: the
 COMMENT ON COLUMN rolecall.settings.registration_domains IS 'E-mail domains that may register';
 COMMENT ON COLUMN rolecall.settings.registration_roles IS 'Roles of whoever registers';
 
+-- Nobody else may use it, so nobody puts anything there, or calls what is there.
+CREATE SCHEMA rolecall_triggers;
+COMMENT ON SCHEMA rolecall_triggers IS 'Functions that rolecall makes for triggers of protected tables';
+
 CREATE TABLE rolecall.protected_tables (
-    target regclass PRIMARY KEY
+    target regclass PRIMARY KEY,
+    preset_trigger name UNIQUE
 );
 COMMENT ON TABLE rolecall.protected_tables IS 'Tables that rolecall protects';
 COMMENT ON COLUMN rolecall.protected_tables.target IS 'The table';
+COMMENT ON COLUMN rolecall.protected_tables.preset_trigger IS 'The trigger that sets preset columns and its function in rolecall_triggers; NULL: there is none';
 
 CREATE TABLE rolecall.permissions (
     role    text COLLATE "C" REFERENCES rolecall.roles ON UPDATE CASCADE ON DELETE CASCADE,

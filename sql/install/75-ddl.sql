@@ -65,8 +65,15 @@ BEGIN
     IF NOT EXISTS (SELECT FROM compiled_policies) THEN
         RETURN;
     END IF;
-    DELETE FROM protected_tables p USING pg_event_trigger_dropped_objects() d
-     WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.objid = p.target;
+    FOR lost IN
+        DELETE FROM protected_tables p USING pg_event_trigger_dropped_objects() d
+         WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.objid = p.target
+        RETURNING p.preset_trigger
+    LOOP
+        IF lost.preset_trigger IS NOT NULL THEN
+            EXECUTE format('DROP FUNCTION IF EXISTS rolecall_triggers.%I() CASCADE', lost.preset_trigger);
+        END IF;
+    END LOOP;
     DELETE FROM compiled_policies c USING pg_event_trigger_dropped_objects() d
      WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.objid = c.target;
     SELECT c.target INTO lost

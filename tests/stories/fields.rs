@@ -230,6 +230,10 @@ fn nothing_of_it_is_left_in_a_plan() {
             "once and as an index condition: {plan}"
         );
     }
+    let between = "SELECT rolecall.allow('author', 'posts', 'select', '{\"id\": {\"lt\": 5}, \"title\": {\"not_equals\": \"x\"}}')";
+    run(&mut admin, between);
+    let once = "Index Scan using posts_pkey on posts\n  Index Cond: (id < 5)\n  Filter: (title <> 'x'::text)";
+    assert_eq!(plan(&mut app, "SELECT * FROM posts"), once);
 }
 
 #[test]

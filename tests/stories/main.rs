@@ -24,6 +24,7 @@ mod partitions;
 mod passwords;
 mod permissions;
 mod pooler;
+mod presets;
 mod preview;
 mod provisioner;
 mod provisioner_cases;

@@ -11,6 +11,7 @@
 mod error;
 mod names;
 mod operand;
+mod preset;
 mod read;
 mod sql;
 mod table;
@@ -18,6 +19,7 @@ mod table;
 pub use error::{Error, Fault};
 pub use names::rename;
 pub use operand::{Offset, Operand, Variable};
+pub use preset::Preset;
 pub use table::{Column, Table, Type};
 
 /// How deep a filter may nest.

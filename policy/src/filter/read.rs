@@ -21,7 +21,7 @@ pub(super) fn describe(value: &Value) -> String {
 }
 
 /// Where the reader is, as a list from leaf to root: nothing is allocated unless there is a fault.
-enum Path<'a> {
+pub(super) enum Path<'a> {
     Root,
     Key(&'a Path<'a>, &'a str),
     Index(&'a Path<'a>, usize),
@@ -43,13 +43,13 @@ impl Path<'_> {
         }
     }
 
-    fn error(&self, fault: Fault, hint: Option<String>) -> Error {
+    pub(super) fn error(&self, fault: Fault, hint: Option<String>) -> Error {
         let mut path = String::new();
         self.write(&mut path);
         Error { path, fault, hint }
     }
 
-    fn wrong_type(&self, expected: &str, found: &Value) -> Error {
+    pub(super) fn wrong_type(&self, expected: &str, found: &Value) -> Error {
         self.error(Fault::WrongType { expected: expected.into(), found: describe(found) }, None)
     }
 }
@@ -229,7 +229,7 @@ fn part(column: &Column, place: Place, value: &Value, path: &Path) -> Result<Fil
     Ok(Filter::Part(column.clone(), place, checked(operand, path)?))
 }
 
-fn operand(column: &Column, value: &Value, path: &Path) -> Result<Operand, Error> {
+pub(super) fn operand(column: &Column, value: &Value, path: &Path) -> Result<Operand, Error> {
     checked(Operand::read(column, value), path)
 }
 
@@ -241,7 +241,7 @@ fn checked(operand: Result<Operand, Fault>, path: &Path) -> Result<Operand, Erro
     })
 }
 
-fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let similarity = |name: &str| strsim::jaro_winkler(&name.to_lowercase(), &word.to_lowercase());
     known
         .map(|name| (similarity(name), name))

@@ -125,7 +125,7 @@ fn relative(column: &Column, offset: &Offset) -> String {
     }
 }
 
-fn sql_of(operand: &Operand, column: &Column) -> String {
+pub(super) fn sql_of(operand: &Operand, column: &Column) -> String {
     match operand {
         Operand::Constant(value) if column.data_type == Type::Boolean => value.clone(),
         Operand::Constant(value) => format!("{}::{}", literal(value), column.sql_type),
