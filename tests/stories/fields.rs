@@ -181,7 +181,7 @@ fn no_way_of_reading_gets_around_it() {
     assert_eq!(rows(&mut app, "SELECT title FROM posts JOIN words USING (id) ORDER BY title"), 9);
     // Where a role may, the rows are those of that role, whichever the way.
     authenticate(&mut app, &cleo, true);
-    let all: Vec<String> = column(&mut admin, "SELECT body FROM posts WHERE author_id <> 'c'");
+    let all = column(&mut admin, "SELECT body FROM posts WHERE author_id <> 'c'");
     for query in reads.iter().filter(|query| !query.starts_with("EXPLAIN")) {
         let mut transaction = app.transaction().unwrap();
         let Ok(messages) = transaction.simple_query(query) else { continue };
