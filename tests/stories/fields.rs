@@ -403,6 +403,19 @@ fn what_is_no_list_of_columns_is_refused() {
         let (state, text) = sqlstate(admin.batch_execute(&call));
         assert!(state.starts_with("22") && text.contains(message), "{call}: {state} {text}");
     }
+}
+
+#[test]
+fn a_column_that_was_dropped_is_none_of_the_row() {
+    let Posts { mut admin, mut app, ben, .. } = Posts::new();
+    run(&mut admin, "SELECT rolecall.allow('reader', 'posts', 'select', columns => '{id,title,body,author_id}')");
+    authenticate(&mut app, &ben, true);
+    assert_eq!(rows(&mut app, "SELECT p FROM posts p"), 9);
+}
+
+#[test]
+fn all_is_every_action_that_has_columns() {
+    let Posts { mut admin, .. } = Posts::new();
     run(&mut admin, "SELECT rolecall.allow('reader', 'posts', 'all', columns => '{id}')");
     let lists =
         "SELECT action || coalesce(columns::text, '') FROM rolecall.permissions WHERE role = 'reader' ORDER BY 1";
