@@ -12,6 +12,7 @@ mod attempts;
 #[allow(unsafe_code)]
 mod backend;
 mod error;
+mod exposed;
 mod filters;
 mod identity;
 mod issuers;

@@ -5,6 +5,7 @@
 //! once when it reads.
 
 use crate::error::{Error, Reported};
+use crate::exposed;
 use crate::filters;
 use crate::permissions::{self, ACTIONS};
 use crate::presets;
@@ -25,6 +26,7 @@ pub fn enable(target: pg_sys::Oid) -> Result<(), Error> {
 /// Removes the policies, of partitions and children too, and turns row-level security off.
 pub fn disable(target: pg_sys::Oid) -> Result<(), Error> {
     let _ours = Ours::begin();
+    exposed::remove(target)?;
     presets::remove(target)?;
     for table in [vec![target], children(target)?].concat() {
         let name = filters::name_of(table)?;
@@ -39,10 +41,19 @@ pub fn disable(target: pg_sys::Oid) -> Result<(), Error> {
     Ok(())
 }
 
-/// A column that permissions are limited to is gone.
+/// The table has other columns now.
 #[pg_extern(sql = false)]
 fn recompile_for_ddl(target: pg_sys::Oid) -> Reported<()> {
+    if OURS.get() > 0 {
+        return Ok(());
+    }
     Ok(recompile(target)?)
+}
+
+/// Does what is rolecall's own doing.
+pub fn quietly<T>(action: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let _ours = Ours::begin();
+    action()
 }
 
 /// Makes the policies say what the permissions say.
@@ -55,7 +66,8 @@ pub fn recompile(target: pg_sys::Oid) -> Result<(), Error> {
     for child in &children {
         include(*child, &wanted)?;
     }
-    presets::apply(target, &table, &children)
+    presets::apply(target, &table, &children)?;
+    exposed::refresh(target, &table)
 }
 
 /// Gives the rules of a protected table to those of its partitions and children that have none.

@@ -49,6 +49,19 @@ pub fn expression(action: &str, permissions: &[&[Branch]]) -> String {
     }
 }
 
+/// The condition under which a row shows the column to whoever passes by one of the branches; None where it always does.
+pub fn cell(branches: &[Branch], column: &str) -> Option<String> {
+    let covering: Vec<_> = branches.iter().filter(|branch| branch.covers(column)).collect();
+    if covering.len() == branches.len() {
+        return None;
+    }
+    let administrator = has_role(ADMINISTRATORS);
+    Some(match union(covering) {
+        nobody if nobody.is_empty() => administrator,
+        shown => format!("{administrator} OR {shown}"),
+    })
+}
+
 /// For each class of columns, those that the same branches cover, unless all do: whoever touches one of them passes
 /// only by such a branch. Columns that no branch names are covered by branches without a list.
 fn limits(action: &str, branches: &[Branch]) -> Vec<String> {
@@ -174,6 +187,14 @@ mod tests {
             ),
             "id, which all cover, needs nothing"
         );
+    }
+
+    #[test]
+    fn a_cell_is_shown_where_a_branch_covers_it() {
+        let branches = [branch("a", "(x)"), limited("b", "true", &["id"])];
+        assert_eq!(cell(&branches, "id"), None);
+        assert_eq!(cell(&branches, "body"), Some(format!("{ADMIN} OR (rolecall.has_role('a') AND (x))")));
+        assert_eq!(cell(&branches[1..], "body"), Some(ADMIN.into()));
     }
 
     #[test]

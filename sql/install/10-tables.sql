@@ -260,6 +260,16 @@ COMMENT ON COLUMN rolecall.permissions.columns IS 'Which columns it may touch; N
 COMMENT ON COLUMN rolecall.permissions.new_row IS 'What must hold for a row that is written; NULL: the filter';
 COMMENT ON COLUMN rolecall.permissions.preset IS 'What columns of a row that is written are set to';
 
+CREATE TABLE rolecall.exposed_views (
+    target   regclass PRIMARY KEY REFERENCES rolecall.protected_tables ON DELETE CASCADE,
+    shown_as regclass NOT NULL,
+    query    text NOT NULL
+);
+COMMENT ON TABLE rolecall.exposed_views IS 'Views that show NULL in the cells of a table that one may not read';
+COMMENT ON COLUMN rolecall.exposed_views.target IS 'The table';
+COMMENT ON COLUMN rolecall.exposed_views.shown_as IS 'The view';
+COMMENT ON COLUMN rolecall.exposed_views.query IS 'The query it was last made with: an unchanged one is left alone';
+
 CREATE TABLE rolecall.column_names (
     target regclass REFERENCES rolecall.protected_tables ON DELETE CASCADE,
     number int2,
@@ -319,4 +329,5 @@ SELECT pg_extension_config_dump('rolecall.invitations', '');
 SELECT pg_extension_config_dump('rolecall.settings', '');
 SELECT pg_extension_config_dump('rolecall.protected_tables', '');
 SELECT pg_extension_config_dump('rolecall.permissions', '');
+SELECT pg_extension_config_dump('rolecall.exposed_views', '');
 SELECT pg_extension_config_dump('rolecall.compiled_policies', '');

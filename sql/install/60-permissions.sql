@@ -28,6 +28,12 @@ CREATE FUNCTION rolecall.touches(of_row oid, action text, columns text[], beyond
 COMMENT ON FUNCTION rolecall.touches(oid, text, text[], boolean, text[]) IS
     'In policies: whether the statement reads, inserts or updates one of the columns, or one beyond them, which the roles may';
 
+CREATE FUNCTION rolecall.expose(target regclass) RETURNS regclass
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
+    AS 'MODULE_PATHNAME', 'expose_wrapper';
+COMMENT ON FUNCTION rolecall.expose(regclass) IS
+    'Makes a view of a protected table, named after it, that shows NULL in the cells that one may not read; it follows the rules (administrators)';
+
 CREATE FUNCTION rolecall.disallow(role text, target regclass, action text) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
     AS 'MODULE_PATHNAME', 'disallow_wrapper';

@@ -25,7 +25,7 @@ CREATE FUNCTION rolecall.recompile(target regclass) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
     AS 'MODULE_PATHNAME', 'recompile_for_ddl_wrapper';
 COMMENT ON FUNCTION rolecall.recompile(regclass) IS
-    'Makes the policies say what the permissions say; called when a column that some are limited to is dropped';
+    'Makes the policies and views say what the permissions say; called when a table has other columns';
 
 CREATE FUNCTION rolecall.include_children(target regclass) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
@@ -42,6 +42,8 @@ BEGIN
     PERFORM follow_rename(n.target, n.name, a.attname)
        FROM column_names n JOIN pg_attribute a ON a.attrelid = n.target AND a.attnum = n.number
       WHERE a.attname <> n.name AND NOT a.attisdropped;
+    PERFORM recompile(e.target) FROM exposed_views e
+      JOIN pg_event_trigger_ddl_commands() d ON d.classid = 'pg_class'::regclass AND d.objid = e.target;
     PERFORM include_children(target) FROM (
         WITH RECURSIVE above AS (
             SELECT objid FROM pg_event_trigger_ddl_commands() WHERE classid = 'pg_class'::regclass
@@ -101,6 +103,11 @@ BEGIN
     LOOP
         PERFORM recompile(lost.target);
     END LOOP;
+    -- A view that somebody drops is gone; one that went with a column is made again.
+    DELETE FROM exposed_views e USING pg_event_trigger_dropped_objects() d
+     WHERE d.classid = 'pg_class'::regclass AND d.objid = e.shown_as AND d.objsubid = 0 AND d.original;
+    PERFORM recompile(e.target) FROM exposed_views e JOIN pg_event_trigger_dropped_objects() d
+         ON d.classid = 'pg_class'::regclass AND d.objid = e.shown_as AND d.objsubid = 0;
 END
 $$;
 COMMENT ON FUNCTION rolecall.after_drop() IS 'Forgets tables that are gone and keeps the policies of those that stay';

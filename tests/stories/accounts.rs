@@ -195,6 +195,7 @@ const ADMINISTRATORS_ONLY: [&str; 38] = [
     "unprotect('documents')",
     "allow('guest', 'documents', 'all')",
     "disallow('users', 'documents', 'select')",
+    "expose('documents')",
     "add_auth_schema()",
     "become('admin', 'curiosity')",
 ];

@@ -6,6 +6,7 @@ mod audit;
 mod becoming;
 mod ddl;
 mod dump;
+mod exposed;
 mod fields;
 mod filter_oracle;
 mod filters;
