@@ -41,13 +41,15 @@ pub fn disable(target: pg_sys::Oid) -> Result<(), Error> {
     Ok(())
 }
 
-/// The table has other columns now.
+/// A column that permissions are limited to is gone.
 #[pg_extern(sql = false)]
 fn recompile_for_ddl(target: pg_sys::Oid) -> Reported<()> {
-    if OURS.get() > 0 {
-        return Ok(());
-    }
     Ok(recompile(target)?)
+}
+
+/// Whether what happens to tables is rolecall's own doing.
+pub fn is_quiet() -> bool {
+    OURS.get() > 0
 }
 
 /// Does what is rolecall's own doing.
@@ -74,7 +76,7 @@ pub fn recompile(target: pg_sys::Oid) -> Result<(), Error> {
 #[pg_extern(sql = false)]
 fn include_children(target: pg_sys::Oid) -> Reported<()> {
     // What rolecall itself does to a table is no news to it.
-    if OURS.get() > 0 {
+    if is_quiet() {
         return Ok(());
     }
     let _ours = Ours::begin();

@@ -25,7 +25,13 @@ CREATE FUNCTION rolecall.recompile(target regclass) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
     AS 'MODULE_PATHNAME', 'recompile_for_ddl_wrapper';
 COMMENT ON FUNCTION rolecall.recompile(regclass) IS
-    'Makes the policies and views say what the permissions say; called when a table has other columns';
+    'Makes the policies say what the permissions say; called when a column that some are limited to is dropped';
+
+CREATE FUNCTION rolecall.refresh_exposed(target regclass) RETURNS void
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
+    AS 'MODULE_PATHNAME', 'refresh_exposed_wrapper';
+COMMENT ON FUNCTION rolecall.refresh_exposed(regclass) IS
+    'Makes the view of expose() say what the permissions say; called when its table has other columns';
 
 CREATE FUNCTION rolecall.include_children(target regclass) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
@@ -42,7 +48,7 @@ BEGIN
     PERFORM follow_rename(n.target, n.name, a.attname)
        FROM column_names n JOIN pg_attribute a ON a.attrelid = n.target AND a.attnum = n.number
       WHERE a.attname <> n.name AND NOT a.attisdropped;
-    PERFORM recompile(e.target) FROM exposed_views e
+    PERFORM refresh_exposed(e.target) FROM exposed_views e
       JOIN pg_event_trigger_ddl_commands() d ON d.classid = 'pg_class'::regclass AND d.objid = e.target;
     PERFORM include_children(target) FROM (
         WITH RECURSIVE above AS (
@@ -106,7 +112,7 @@ BEGIN
     -- A view that somebody drops is gone; one that went with a column is made again.
     DELETE FROM exposed_views e USING pg_event_trigger_dropped_objects() d
      WHERE d.classid = 'pg_class'::regclass AND d.objid = e.shown_as AND d.objsubid = 0 AND d.original;
-    PERFORM recompile(e.target) FROM exposed_views e JOIN pg_event_trigger_dropped_objects() d
+    PERFORM refresh_exposed(e.target) FROM exposed_views e JOIN pg_event_trigger_dropped_objects() d
          ON d.classid = 'pg_class'::regclass AND d.objid = e.shown_as AND d.objsubid = 0;
 END
 $$;

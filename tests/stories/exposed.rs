@@ -59,18 +59,19 @@ fn nothing_of_it_is_left_in_a_plan() {
 /// Neither a function that tells what it gets nor a condition on the column brings out what is not shown.
 #[test]
 fn what_is_not_shown_does_not_leak() {
-    let Posts { mut admin, mut app, cleo, .. } = exposed();
+    let Posts { mut admin, mut app, ann, cleo, .. } = exposed();
     run(
         &mut admin,
-        "CREATE FUNCTION tell(x text) RETURNS boolean LANGUAGE plpgsql COST 0.000001 AS
-             $$ BEGIN IF x !~ '[258]$' THEN RAISE 'got %', x; END IF; RETURN true; END $$",
+        "CREATE FUNCTION tell(x text, shown text) RETURNS boolean LANGUAGE plpgsql COST 0.000001 AS
+             $$ BEGIN IF x !~ shown THEN RAISE 'got %', x; END IF; RETURN true; END $$",
     );
     authenticate(&mut app, &cleo, true);
     assert_eq!(seen(&mut app).len(), 9);
-    run(&mut app, "SELECT count(*) FROM posts_exposed WHERE tell(body)");
-    run(&mut app, "SELECT count(*) FROM posts_exposed p WHERE tell(p.body) AND body > '' AND id > 0");
+    run(&mut app, "SELECT count(*) FROM posts_exposed p WHERE tell(p.body, '[258]$') AND body > '' AND id > 0");
     assert_eq!(one::<i64>(&mut app, "SELECT count(*) FROM posts_exposed WHERE body = 'body 1'"), 0);
-    refused(&mut app, "SELECT count(*) FROM posts_exposed WHERE tell(title)", "P0001", "got title");
+    refused(&mut app, "SELECT count(*) FROM posts_exposed WHERE tell(title, '[258]$')", "P0001", "got title");
+    authenticate(&mut app, &ann, true);
+    run(&mut app, "SELECT count(*) FROM posts_exposed WHERE tell(title, '[369]$') AND tell(body, '[369]$')");
 }
 
 #[test]
