@@ -23,7 +23,8 @@ pub fn require_owner(action: &'static str) -> Result<(), Error> {
     if allowed { Ok(()) } else { Err(Error::NotAdministrator { action }) }
 }
 
-fn is_one() -> Result<bool, Error> {
+/// Whether the caller is an administrator.
+pub fn is_one() -> Result<bool, Error> {
     let session = session::current()?;
     let has_role = session.has_role(account::ADMINISTRATORS);
     Ok(has_role || (session.identity.is_none() && caller::has_powers_of(extension_owner()?)))

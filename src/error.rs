@@ -48,6 +48,8 @@ pub enum Error {
     Columns { what: &'static str, table: String, column: String, problem: &'static str },
     #[error("permission denied: none of your roles may {verb} column {column:?} of table {table}")]
     ColumnNotCovered { verb: &'static str, column: String, table: String },
+    #[error("permission denied: the filter depends on all rows of {table}")]
+    Unseen { table: String },
     #[error("{kind} {name:?} does not exist")]
     Missing { kind: &'static str, name: String },
     #[error("{kind} {name:?} exists already")]
@@ -130,6 +132,7 @@ impl Error {
             Self::WrongPassword | Self::TooManyAttempts => Code::ERRCODE_INVALID_PASSWORD,
             Self::NotAdministrator { .. }
             | Self::NotPermitted(_)
+            | Self::Unseen { .. }
             | Self::MissingScope(_)
             | Self::RoleNotHeld { .. }
             | Self::ScopeNotHeld(_)
@@ -191,6 +194,10 @@ impl Error {
                 "rolecall.whoami() shows the roles and scopes you have.".into()
             }
             Self::Document(_) => "Give the server's OpenAPI document, or {\"scopes\": [..], \"audience\": ..}.".into(),
+            Self::Unseen { .. } => {
+                "Make it a rule with rolecall.allow(), or ask as a role that may read them, such as a function's owner."
+                    .into()
+            }
             Self::NotProtected { .. } => "Call rolecall.protect() first.".into(),
             Self::ColumnNotCovered { .. } => {
                 "Name the columns you need instead of * or the row as a whole, or ask an administrator (rolecall.allow()).".into()

@@ -6,9 +6,10 @@
 
 use crate::administrators::require_administrator;
 use crate::error::{Error, Reported, required};
-use crate::{filters, permissions, policies, query, roles};
+use crate::relation_views::Condition;
+use crate::tables::{Tables, name_of, row_name};
+use crate::{permissions, policies, query, roles};
 use pgrx::prelude::*;
-use policy::filter::Table;
 use policy::row_policy::{self, Branch};
 use policy::sql::{identifier, literal};
 
@@ -19,10 +20,11 @@ fn expose(target: Option<pg_sys::Oid>) -> Reported<pg_sys::Oid> {
     let target = required(target, "target")?;
     permissions::lock(target)?;
     policies::quietly(|| {
+        let tables = Tables::default();
         if view_of(target)?.is_none() {
-            make(target, &filters::describe(target)?)?;
+            make(&tables, target)?;
         }
-        refresh(target, &filters::describe(target)?)
+        refresh(&tables, target)
     })?;
     Ok(required(view_of(target)?, "the view")?)
 }
@@ -34,19 +36,19 @@ fn refresh_exposed(target: pg_sys::Oid) -> Reported<()> {
     if policies::is_quiet() {
         return Ok(());
     }
-    Ok(policies::quietly(|| refresh(target, &filters::describe(target)?))?)
+    Ok(policies::quietly(|| refresh(&Tables::default(), target))?)
 }
 
 /// Makes the view of a table, if it has one, say what the permissions say.
-pub fn refresh(target: pg_sys::Oid, table: &Table) -> Result<(), Error> {
+pub fn refresh(tables: &Tables, target: pg_sys::Oid) -> Result<(), Error> {
     let record = "SELECT query FROM rolecall.exposed_views WHERE target = $1";
     let Some(former) = query::one::<String>(record, &[target.into()])? else { return Ok(()) };
     match view_of(target)? {
-        None => make(target, table)?,
+        None => make(tables, target)?,
         Some(view) => {
-            let wanted = query_of(target, table)?;
+            let wanted = query_of(tables, target)?;
             if former != wanted {
-                let name = filters::name_of(view)?;
+                let name = name_of(view)?;
                 // PostgreSQL takes another query for the same view where it only has more columns.
                 let same = "SELECT pg_catalog.bool_and(v.attname IS NOT DISTINCT FROM t.attname)
                       FROM (SELECT attname, pg_catalog.row_number() OVER (ORDER BY attnum) AS n
@@ -59,7 +61,7 @@ pub fn refresh(target: pg_sys::Oid, table: &Table) -> Result<(), Error> {
                     note(target, view, &wanted)?;
                 } else {
                     Spi::run(&format!("DROP VIEW {name}"))?;
-                    make(target, table)?;
+                    make(tables, target)?;
                 }
             }
         }
@@ -70,23 +72,24 @@ pub fn refresh(target: pg_sys::Oid, table: &Table) -> Result<(), Error> {
 /// Drops the view of a table, if it has one.
 pub fn remove(target: pg_sys::Oid) -> Result<(), Error> {
     match view_of(target)? {
-        Some(view) => Ok(Spi::run(&format!("DROP VIEW {}", filters::name_of(view)?))?),
+        Some(view) => Ok(Spi::run(&format!("DROP VIEW {}", name_of(view)?))?),
         None => Ok(()),
     }
 }
 
-fn make(target: pg_sys::Oid, table: &Table) -> Result<(), Error> {
+fn make(tables: &Tables, target: pg_sys::Oid) -> Result<(), Error> {
     let name = query::one::<String>(
         "SELECT pg_catalog.format('%I.%I', n.nspname, pg_catalog.left(c.relname, 55) || '_exposed')
            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1",
         &[target.into()],
     )?;
     let name = required(name, "target")?;
-    let wanted = query_of(target, table)?;
+    let wanted = query_of(tables, target)?;
     Spi::run(&format!("CREATE VIEW {name} WITH (security_barrier) AS {wanted}"))?;
     let view = query::one::<pg_sys::Oid>("SELECT $1::pg_catalog.regclass::pg_catalog.oid", &[name.as_str().into()])?;
     let view = required(view, "the view")?;
-    let comment = literal(&format!("{} with NULL in the cells that one may not read (rolecall.expose())", table.name));
+    let comment =
+        literal(&format!("{} with NULL in the cells that one may not read (rolecall.expose())", name_of(target)?));
     Spi::run(&format!("COMMENT ON VIEW {name} IS {comment}"))?;
     note(target, view, &wanted)
 }
@@ -105,44 +108,51 @@ fn view_of(target: pg_sys::Oid) -> Result<Option<pg_sys::Oid>, Error> {
 }
 
 /// The view's query.
-fn query_of(target: pg_sys::Oid, table: &Table) -> Result<String, Error> {
-    let (mut branches, mut cells) = (Vec::new(), Vec::new());
+fn query_of(tables: &Tables, target: pg_sys::Oid) -> Result<String, Error> {
+    let (mut permissions, mut columns) = (Vec::new(), Vec::new());
     Spi::connect(|client| {
         let query = "SELECT role, filter::pg_catalog.text, columns FROM rolecall.permissions
                       WHERE target = $1 AND action = 'select' ORDER BY role";
         for row in client.select(query, None, &[target.into()])? {
-            let condition = filters::read(table, &row.get::<String>(2)?.unwrap_or_default())?.to_sql();
-            branches.push(Branch { role: row.get(1)?.unwrap_or_default(), condition, columns: row.get(3)? });
+            permissions.push((row.get::<String>(1)?, row.get::<String>(2)?, row.get::<Vec<String>>(3)?));
         }
         // The type as it is declared: a view keeps its columns' types when its query changes.
         let query = "SELECT attname::pg_catalog.text, pg_catalog.format_type(atttypid, atttypmod)
                        FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
         for row in client.select(query, None, &[target.into()])? {
-            let (column, sql_type) = (row.get::<String>(1)?.unwrap_or_default(), row.get::<String>(2)?);
-            let name = identifier(&column);
-            cells.push(match row_policy::cell(&branches, &column) {
-                Some(shown) => {
-                    format!("CAST(CASE WHEN {shown} THEN {name} END AS {}) AS {name}", sql_type.unwrap_or_default())
-                }
-                None => name,
-            });
+            columns.push([1, 2].map(|at| row.get::<String>(at).map(Option::unwrap_or_default)));
         }
         Ok::<_, Error>(())
     })?;
+    let row = row_name(target)?;
+    let mut branches = Vec::with_capacity(permissions.len());
+    for (role, filter, columns) in permissions {
+        let condition = Condition::read(tables, target, &filter.unwrap_or_default())?.sql(&row);
+        branches.push(Branch { role: role.unwrap_or_default(), condition, columns });
+    }
+    let mut cells = Vec::with_capacity(columns.len());
+    for [column, sql_type] in columns {
+        let (column, sql_type) = (column?, sql_type?);
+        let name = identifier(&column);
+        cells.push(match row_policy::cell(&branches, &column) {
+            Some(shown) => format!("CAST(CASE WHEN {shown} THEN {name} END AS {sql_type}) AS {name}"),
+            None => name,
+        });
+    }
     let rows: Vec<_> = branches.into_iter().map(|branch| Branch { columns: None, ..branch }).collect();
+    let name = name_of(target)?;
     Ok(format!(
         "SELECT {} FROM {name} CROSS JOIN (SELECT) AS read_only WHERE ({}) \
          AND pg_catalog.has_table_privilege({}::pg_catalog.regclass, 'SELECT')",
         cells.join(", "),
         row_policy::expression("select", &[&rows]),
-        literal(&table.name),
-        name = table.name
+        literal(&name),
     ))
 }
 
 /// Lets those read the view who may read the table. What is granted beyond that shows nothing.
 fn grant(target: pg_sys::Oid, view: pg_sys::Oid) -> Result<(), Error> {
-    let name = filters::name_of(view)?;
+    let name = name_of(view)?;
     let missing = Spi::connect(|client| {
         let query = "
             WITH readers AS (

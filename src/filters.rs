@@ -1,12 +1,13 @@
-//! Tables as the filter language sees them.
+//! Filters seen by themselves: as SQL, against one row, against all rows.
 
-use crate::administrators::require_administrator;
+use crate::administrators::{is_one, require_administrator};
 use crate::backend::{jsonb, owner};
 use crate::error::{Error, Reported, required};
 use crate::query;
+use crate::tables::{Tables, row_name};
 use crate::users::{self, bad};
 use pgrx::prelude::*;
-use policy::filter::{Column, Filter, Table, Type, Variable};
+use policy::filter::{Filter, Table, Variable};
 use policy::sql::identifier;
 
 /// The SQL condition that `filter` becomes.
@@ -14,7 +15,7 @@ use policy::sql::identifier;
 fn compile_filter(target: Option<pg_sys::Oid>, filter: Option<pgrx::AnyElement>) -> Reported<String> {
     let target = required(target, "target")?;
     let filter = jsonb::text(required(filter, "filter")?);
-    Ok(read(&describe(target)?, &filter)?.to_sql())
+    Ok(read(&Tables::default(), target, &filter)?.to_sql(&row_name(target)?))
 }
 
 /// Whether a row, given as JSON, matches a filter.
@@ -30,13 +31,33 @@ fn matches(
     if !candidate.starts_with('{') {
         return Err(bad("candidate", "(jsonb)", "must be an object").into());
     }
-    let table = describe(target)?;
+    let tables = Tables::default();
+    let condition = read(&tables, target, &filter)?;
+    must_see_all(&tables, &condition)?;
     let query = format!(
         "SELECT ({}) FROM pg_catalog.jsonb_populate_record(NULL::{}, $1::pg_catalog.jsonb) AS candidate",
-        read(&table, &filter)?.to_sql(),
-        table.name
+        condition.to_sql("candidate"),
+        tables.get(target)?.name
     );
     Ok(query::one::<bool>(&query, &[candidate.into()])?.unwrap_or(false))
+}
+
+/// Whoever has a filter evaluated outside of a rule learns about the related rows, so he must be able to read them; and
+/// all of them, or the answer would be another one.
+fn must_see_all(tables: &Tables, filter: &Filter) -> Result<(), Error> {
+    let is_administrator = is_one()?;
+    for (table, columns) in filter.reads() {
+        let table = tables.get(table.into())?;
+        let query = "SELECT pg_catalog.bool_and(pg_catalog.has_column_privilege($1, attnum, 'SELECT'))
+                        AND ($3 OR NOT pg_catalog.row_security_active($1))
+                       FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attname = ANY ($2)";
+        let columns: Vec<_> = columns.into_iter().collect();
+        let oid = pg_sys::Oid::from(table.id);
+        if query::one::<bool>(query, &[oid.into(), columns.into(), is_administrator.into()])? != Some(true) {
+            return Err(Error::Unseen { table: table.name.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// The rows that a filter would show a user, or nobody.
@@ -49,14 +70,17 @@ fn preview(
     require_administrator("preview()")?;
     let target = required(target, "target")?;
     let filter = jsonb::text(required(filter, "filter")?);
-    let table = describe(target)?;
+    let tables = Tables::default();
+    let table = tables.get(target)?;
+    let condition = read(&tables, target, &filter)?;
+    must_see_all(&tables, &condition)?;
     let user = username.map(|username| owner::act(|| users::id_of(username))).transpose()?;
     let email = user.as_deref().map(|id| {
         let query = "SELECT nullif(email, '') FROM rolecall.users WHERE id = $1";
         owner::act(|| query::one::<String>(query, &[id.into()]))
     });
     let email = email.transpose()?.flatten();
-    let condition = read(&table, &filter)?.bind(&|variable| match variable {
+    let condition = condition.bind(&|variable| match variable {
         Variable::UserId => user.clone(),
         Variable::UserEmail => email.clone(),
         Variable::ApiToken => None,
@@ -74,7 +98,7 @@ fn preview(
         "SELECT pg_catalog.to_jsonb(r) FROM (SELECT {} FROM {} WHERE {}) AS r",
         columns.collect::<Vec<_>>().join(", "),
         table.name,
-        condition.to_sql()
+        condition.to_sql(&row_name(target)?)
     );
     let rows = Spi::connect(|client| {
         let mut rows = Vec::new();
@@ -86,60 +110,12 @@ fn preview(
     Ok(SetOfIterator::new(rows))
 }
 
-/// Reads the text of a filter over `table`.
-pub fn read(table: &Table, filter: &str) -> Result<Filter, Error> {
+/// Reads the text of a filter over a table.
+pub fn read(tables: &Tables, target: pg_sys::Oid, filter: &str) -> Result<Filter, Error> {
+    let table: &Table = &*tables.get(target)?;
     // PostgreSQL wrote the text, so only its depth can be too much for the reader.
     let fault = |_| policy::filter::Error { path: "$".into(), fault: policy::filter::Fault::TooDeep, hint: None };
-    let result = serde_json::from_str(filter).map_err(fault).and_then(|json| Filter::read(table, &json));
+    let related = |id| tables.related(id);
+    let result = serde_json::from_str(filter).map_err(fault).and_then(|json| Filter::read(table, &related, &json));
     result.map_err(|error| Error::Filter { table: table.name.clone(), error: Box::new(error) })
-}
-
-/// The columns of a table that a filter may name.
-pub fn describe(target: pg_sys::Oid) -> Result<Table, Error> {
-    let name = name_of(target)?;
-    let columns = Spi::connect(|client| {
-        // A domain is compared as what it is made of.
-        let query = "
-            WITH RECURSIVE base AS (
-                SELECT a.attnum, a.atttypid AS type FROM pg_catalog.pg_attribute a
-                 WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
-                 UNION ALL
-                SELECT b.attnum, t.typbasetype FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype = 'd')
-            SELECT a.attname::text,
-                   CASE WHEN t.typtype = 'e' THEN 'enum' WHEN n.nspname = 'pg_catalog' THEN t.typname::text ELSE '' END,
-                   pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(t.typname),
-                   EXISTS (SELECT FROM pg_catalog.pg_constraint c
-                            WHERE c.conrelid = a.attrelid AND c.contype IN ('p', 'f') AND a.attnum = ANY (c.conkey)),
-                   ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder)
-              FROM pg_catalog.pg_attribute a
-              JOIN base b ON b.attnum = a.attnum
-              JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd'
-              JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-             WHERE a.attrelid = $1
-             ORDER BY a.attnum";
-        let mut columns = Vec::new();
-        for row in client.select(query, None, &[target.into()])? {
-            let kind = row.get::<String>(2)?.unwrap_or_default();
-            columns.push(Column {
-                name: row.get(1)?.unwrap_or_default(),
-                data_type: if kind == "enum" { Type::Enum } else { Type::of(&kind) },
-                sql_type: row.get(3)?.unwrap_or_default(),
-                is_id: row.get(4)?.unwrap_or_default(),
-                labels: row.get(5)?.unwrap_or_default(),
-            });
-        }
-        Ok::<_, Error>(columns)
-    })?;
-    Ok(Table { name, columns })
-}
-
-/// The table's name in SQL, with its schema, quoted where that is needed.
-pub fn name_of(target: pg_sys::Oid) -> Result<String, Error> {
-    let name = query::one(
-        "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
-           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-          WHERE c.oid = $1",
-        &[target.into()],
-    )?;
-    name.ok_or_else(|| Error::Missing { kind: "table with oid", name: target.to_u32().to_string() })
 }

@@ -24,11 +24,15 @@ mod policies;
 mod presets;
 mod query;
 mod registration;
+mod relation_views;
+mod relations;
+mod renames;
 mod roles;
 mod scopes;
 mod server_tokens;
 mod servers;
 mod signing;
+mod tables;
 mod tokens;
 mod users;
 

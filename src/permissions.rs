@@ -4,11 +4,10 @@ use crate::administrators::require_administrator;
 use crate::backend::catalog::{Key, Table};
 use crate::backend::jsonb;
 use crate::error::{Error, Reported, required};
-use crate::{filters, policies, presets, query, roles};
+use crate::tables::{self, Tables};
+use crate::{filters, policies, presets, query, relation_views, relations, roles};
 use pgrx::prelude::*;
-use serde_json::Value;
 use std::collections::BTreeSet;
-use std::ffi::CStr;
 
 /// The actions a permission can be about, each with a policy of its own.
 pub const ACTIONS: [&str; 4] = ["select", "insert", "update", "delete"];
@@ -107,9 +106,14 @@ fn allow(
     }
     roles::must_exist(role)?;
     lock(target)?;
-    let table = filters::describe(target)?;
+    let tables = Tables::default();
+    let table = tables.get(target)?;
     for filter in [Some(&terms.filter), terms.new_row.as_ref()].into_iter().flatten() {
-        filters::read(&table, filter)?;
+        let filter = filters::read(&tables, target, filter)?;
+        if !filter.relations().is_empty() {
+            relation_views::lock()?;
+            relations::remember(&filter)?;
+        }
     }
     if let Some(columns) = &terms.columns {
         check_columns(&table, columns)?;
@@ -160,37 +164,6 @@ fn permit(role: &str, target: pg_sys::Oid, actions: &[&str], terms: &Terms) -> R
         )?;
     }
     Ok(())
-}
-
-/// Writes a column's new name where its old one stands.
-#[pg_extern(sql = false)]
-fn follow_rename(target: pg_sys::Oid, field: &CStr, new_name: &CStr) -> Reported<()> {
-    let (field, new_name) = (field.to_string_lossy(), new_name.to_string_lossy());
-    let columns =
-        "UPDATE rolecall.permissions SET columns = pg_catalog.array_replace(columns, $2, $3) WHERE target = $1";
-    roles::run(columns, &[target.into(), field.as_ref().into(), new_name.as_ref().into()])?;
-    for column in ["filter", "new_row", "preset"] {
-        let select =
-            format!("SELECT role, action, {column}::pg_catalog.text FROM rolecall.permissions WHERE target = $1");
-        let filters = Spi::connect(|client| {
-            let mut filters = Vec::new();
-            for row in client.select(&select, None, &[target.into()])? {
-                filters.push((row.get::<String>(1)?, row.get::<String>(2)?, row.get::<String>(3)?));
-            }
-            Ok::<_, Error>(filters)
-        })?;
-        for (role, action, filter) in filters {
-            let Some(json) = filter.and_then(|text| serde_json::from_str::<Value>(&text).ok()) else { continue };
-            let renamed = policy::filter::rename(json, &field, &new_name).to_string();
-            // Every one, so that the new name is noted where no filter has it.
-            let update = format!(
-                "UPDATE rolecall.permissions SET {column} = $4::pg_catalog.jsonb
-                  WHERE target = $1 AND role = $2 AND action = $3"
-            );
-            roles::run(&update, &[target.into(), role.into(), action.into(), renamed.into()])?;
-        }
-    }
-    Ok(policies::recompile(target)?)
 }
 
 /// Does what changes or removes the name of a role, in the policies too. The caller has locked the role.
@@ -249,11 +222,17 @@ pub fn lock(target: pg_sys::Oid) -> Result<(), Error> {
         let query = "UPDATE rolecall.protected_tables SET target = target WHERE target = $1";
         client.update(query, None, &[target.into()]).map(|rows| rows.len())
     })?;
-    if found > 0 { Ok(()) } else { Err(Error::NotProtected { table: filters::name_of(target)? }) }
+    if found > 0 { Ok(()) } else { Err(Error::NotProtected { table: tables::name_of(target)? }) }
+}
+
+/// Whether a table is protected.
+pub fn is_protected(target: pg_sys::Oid) -> Result<bool, Error> {
+    let query = "SELECT true FROM rolecall.protected_tables WHERE target = $1";
+    Ok(query::one::<bool>(query, &[target.into()])?.is_some())
 }
 
 fn must_be_protectable(target: pg_sys::Oid) -> Result<(), Error> {
-    let table = filters::name_of(target)?;
+    let table = tables::name_of(target)?;
     let problem = query::one::<String>(
         "SELECT CASE WHEN c.relkind NOT IN ('r', 'p') THEN 'kind'
                      WHEN c.relpersistence = 't' THEN 'temporary'

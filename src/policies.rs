@@ -6,12 +6,13 @@
 
 use crate::error::{Error, Reported};
 use crate::exposed;
-use crate::filters;
 use crate::permissions::{self, ACTIONS};
 use crate::presets;
 use crate::query;
+use crate::relation_views::{self, Condition};
+use crate::tables::{Tables, name_of, row_name};
 use pgrx::prelude::*;
-use policy::filter::Table;
+use policy::filter::Preset;
 use policy::row_policy::{self, Branch};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -29,7 +30,7 @@ pub fn disable(target: pg_sys::Oid) -> Result<(), Error> {
     exposed::remove(target)?;
     presets::remove(target)?;
     for table in [vec![target], children(target)?].concat() {
-        let name = filters::name_of(table)?;
+        let name = name_of(table)?;
         for action in ACTIONS {
             for policy in [self::name(action), gate(action)] {
                 Spi::run(&format!("DROP POLICY IF EXISTS {policy} ON {name}"))?;
@@ -38,7 +39,7 @@ pub fn disable(target: pg_sys::Oid) -> Result<(), Error> {
         alter(table, "DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY")?;
         Spi::run_with_args("DELETE FROM rolecall.compiled_policies WHERE target = $1", &[table.into()])?;
     }
-    Ok(())
+    relation_views::sweep()
 }
 
 /// A column that permissions are limited to is gone.
@@ -61,15 +62,16 @@ pub fn quietly<T>(action: impl FnOnce() -> Result<T, Error>) -> Result<T, Error>
 /// Makes the policies say what the permissions say.
 pub fn recompile(target: pg_sys::Oid) -> Result<(), Error> {
     let _ours = Ours::begin();
-    let table = filters::describe(target)?;
-    let wanted = clauses(target, &table)?;
+    let tables = Tables::default();
+    let rules = rules(&tables, target)?;
     let children = children(target)?;
-    apply(target, &wanted)?;
+    apply(target, &clauses(&rules, &row_name(target)?))?;
     for child in &children {
-        include(*child, &wanted)?;
+        include(*child, &clauses(&rules, &row_name(*child)?))?;
     }
-    presets::apply(target, &table, &children)?;
-    exposed::refresh(target, &table)
+    presets::apply(target, &*tables.get(target)?, &children)?;
+    exposed::refresh(&tables, target)?;
+    relation_views::sweep()
 }
 
 /// Gives the rules of a protected table to those of its partitions and children that have none.
@@ -173,7 +175,7 @@ fn children(target: pg_sys::Oid) -> Result<Vec<pg_sys::Oid>, Error> {
 /// against everybody.
 fn apply(target: pg_sys::Oid, wanted: &[String; 4]) -> Result<(), Error> {
     let present = compiled(target)?;
-    let table = filters::name_of(target)?;
+    let table = name_of(target)?;
     for (action, clauses) in ACTIONS.iter().zip(wanted) {
         let former = present.get(*action);
         if former == Some(clauses) {
@@ -196,32 +198,63 @@ fn apply(target: pg_sys::Oid, wanted: &[String; 4]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The clauses of each action's policies. What one updates or deletes, one must also be able to read.
-fn clauses(target: pg_sys::Oid, description: &Table) -> Result<[String; 4], Error> {
-    // By action and whether they are about the rows it writes or those it finds.
-    let mut branches: HashMap<(String, bool), Vec<Branch>> = HashMap::new();
-    Spi::connect(|client| {
-        let query = "SELECT action, role, filter::pg_catalog.text, coalesce(new_row, filter)::pg_catalog.text, columns,
-                            preset::pg_catalog.text
-                       FROM rolecall.permissions WHERE target = $1 ORDER BY role";
+/// What a role may do: the rows it may do it with, and those it may write.
+struct Rule {
+    action: String,
+    role: String,
+    rows: Condition,
+    written: Condition,
+    columns: Option<Vec<String>>,
+    preset: Option<Preset>,
+}
+
+fn rules(tables: &Tables, target: pg_sys::Oid) -> Result<Vec<Rule>, Error> {
+    let table = tables.get(target)?;
+    let query = "SELECT action, role, filter::pg_catalog.text, coalesce(new_row, filter)::pg_catalog.text,
+                        preset::pg_catalog.text, columns
+                   FROM rolecall.permissions WHERE target = $1 ORDER BY role";
+    let rows = Spi::connect(|client| {
+        let mut rows = Vec::new();
         for row in client.select(query, None, &[target.into()])? {
-            let text = |column| Ok::<_, Error>(row.get::<String>(column)?.unwrap_or_default());
-            for (written, column) in [(false, 3), (true, 4)] {
-                let mut condition = filters::read(description, &text(column)?)?.to_sql();
-                if let (true, Some(preset)) = (written, row.get::<String>(6)?) {
-                    condition = format!("({condition} AND {})", presets::read(description, &preset)?.condition());
-                }
-                let branch = Branch { role: text(2)?, condition, columns: row.get(5)? };
-                branches.entry((text(1)?, written)).or_default().push(branch);
-            }
+            let text = |column| row.get::<String>(column);
+            let texts = [text(1)?, text(2)?, text(3)?, text(4)?].map(Option::unwrap_or_default);
+            rows.push((texts, text(5)?, row.get::<Vec<String>>(6)?));
         }
-        Ok::<_, Error>(())
+        Ok::<_, Error>(rows)
     })?;
-    let of = |action: &str| branches.get(&(action.to_owned(), false)).map_or(&[] as &[Branch], Vec::as_slice);
-    let written = |action: &str| branches.get(&(action.to_owned(), true)).map_or(&[] as &[Branch], Vec::as_slice);
+    let rule = |([action, role, filter, written], preset, columns): ([String; 4], Option<String>, _)| {
+        Ok(Rule {
+            action,
+            role,
+            rows: Condition::read(tables, target, &filter)?,
+            written: Condition::read(tables, target, &written)?,
+            columns,
+            preset: preset.map(|preset| presets::read(&table, &preset)).transpose()?,
+        })
+    };
+    rows.into_iter().map(rule).collect()
+}
+
+/// The clauses of each action's policies, where `row` is what a table calls its rows. What one updates or deletes, one
+/// must also be able to read.
+fn clauses(rules: &[Rule], row: &str) -> [String; 4] {
+    // By action and whether they are about the rows it writes or those it finds.
+    let mut branches: HashMap<(&str, bool), Vec<Branch>> = HashMap::new();
+    for rule in rules {
+        for (written, condition) in [(false, &rule.rows), (true, &rule.written)] {
+            let mut condition = condition.sql(row);
+            if let (true, Some(preset)) = (written, &rule.preset) {
+                condition = format!("({condition} AND {})", preset.condition());
+            }
+            let branch = Branch { role: rule.role.clone(), condition, columns: rule.columns.clone() };
+            branches.entry((&rule.action, written)).or_default().push(branch);
+        }
+    }
+    let of = |action| branches.get(&(action, false)).map_or(&[] as &[Branch], Vec::as_slice);
+    let written = |action| branches.get(&(action, true)).map_or(&[] as &[Branch], Vec::as_slice);
     let (select, update, delete) = (of("select"), of("update"), of("delete"));
     let passes = row_policy::expression;
-    Ok([
+    [
         format!("USING ({})", passes("select", &[select])),
         format!("WITH CHECK ({})", passes("insert", &[written("insert")])),
         format!(
@@ -230,7 +263,7 @@ fn clauses(target: pg_sys::Oid, description: &Table) -> Result<[String; 4], Erro
             passes("update", &[written("update")])
         ),
         format!("USING ({})", passes("delete", &[select, delete])),
-    ])
+    ]
 }
 
 fn compiled(target: pg_sys::Oid) -> Result<HashMap<String, String>, Error> {
@@ -248,7 +281,7 @@ fn compiled(target: pg_sys::Oid) -> Result<HashMap<String, String>, Error> {
 }
 
 fn alter(target: pg_sys::Oid, what: &str) -> Result<(), Error> {
-    Ok(Spi::run(&format!("ALTER TABLE {} {what}", filters::name_of(target)?))?)
+    Ok(Spi::run(&format!("ALTER TABLE {} {what}", name_of(target)?))?)
 }
 
 fn name(action: &str) -> String {

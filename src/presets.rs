@@ -4,7 +4,8 @@
 //! one who disables a trigger, or adds another, gains nothing.
 
 use crate::error::Error;
-use crate::{filters, query, roles};
+use crate::tables::name_of;
+use crate::{query, roles};
 use pgrx::prelude::*;
 use policy::filter::{Preset, Table};
 use policy::preset_trigger::{self, Setting};
@@ -81,7 +82,7 @@ fn place(on: pg_sys::Oid, wanted: Option<&str>) -> Result<(), Error> {
         }
         Ok::<_, Error>(present)
     })?;
-    let name = filters::name_of(on)?;
+    let name = name_of(on)?;
     for trigger in present.iter().filter(|trigger| wanted != Some(trigger.as_str())) {
         Spi::run(&format!("DROP TRIGGER {} ON {name}", identifier(trigger)))?;
     }

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod claims;
 pub mod filter;
+pub mod id_set;
 pub mod identity;
 pub mod kits;
 pub mod password;

@@ -270,8 +270,41 @@ COMMENT ON COLUMN rolecall.exposed_views.target IS 'The table';
 COMMENT ON COLUMN rolecall.exposed_views.shown_as IS 'The view';
 COMMENT ON COLUMN rolecall.exposed_views.query IS 'The query it was last made with: an unchanged one is left alone';
 
+CREATE TABLE rolecall.relations (
+    target                regclass,
+    name                  text COLLATE "C" CHECK (name <> ''),
+    many                  boolean NOT NULL,
+    other                 regclass NOT NULL,
+    columns               text[] NOT NULL,
+    other_columns         text[] NOT NULL,
+    through               regclass,
+    through_columns       text[],
+    through_other_columns text[],
+    found                 boolean NOT NULL,
+    PRIMARY KEY (target, name)
+);
+COMMENT ON TABLE rolecall.relations IS 'Relations that administrators have named, and those that rules use';
+COMMENT ON COLUMN rolecall.relations.target IS 'The table whose filters have it';
+COMMENT ON COLUMN rolecall.relations.name IS 'What filters call it';
+COMMENT ON COLUMN rolecall.relations.many IS 'Several rows may be related';
+COMMENT ON COLUMN rolecall.relations.other IS 'The table of the related rows';
+COMMENT ON COLUMN rolecall.relations.columns IS 'The columns that equal other_columns or, through a table, through_columns';
+COMMENT ON COLUMN rolecall.relations.other_columns IS 'The other table''s columns';
+COMMENT ON COLUMN rolecall.relations.through IS 'The table between the two';
+COMMENT ON COLUMN rolecall.relations.through_columns IS 'Its columns that equal columns';
+COMMENT ON COLUMN rolecall.relations.through_other_columns IS 'Its columns that equal other_columns';
+COMMENT ON COLUMN rolecall.relations.found IS 'A foreign key showed it when a rule was made, which goes on having it';
+
+CREATE TABLE rolecall.users_tables (
+    target    regclass PRIMARY KEY,
+    id_column name NOT NULL
+);
+COMMENT ON TABLE rolecall.users_tables IS 'Which tables of the application hold the users';
+COMMENT ON COLUMN rolecall.users_tables.target IS 'The table';
+COMMENT ON COLUMN rolecall.users_tables.id_column IS 'The column with what user_id() is';
+
 CREATE TABLE rolecall.column_names (
-    target regclass REFERENCES rolecall.protected_tables ON DELETE CASCADE,
+    target regclass,
     number int2,
     name   name NOT NULL,
     PRIMARY KEY (target, number)
@@ -330,4 +363,6 @@ SELECT pg_extension_config_dump('rolecall.settings', '');
 SELECT pg_extension_config_dump('rolecall.protected_tables', '');
 SELECT pg_extension_config_dump('rolecall.permissions', '');
 SELECT pg_extension_config_dump('rolecall.exposed_views', '');
+SELECT pg_extension_config_dump('rolecall.relations', '');
+SELECT pg_extension_config_dump('rolecall.users_tables', '');
 SELECT pg_extension_config_dump('rolecall.compiled_policies', '');

@@ -4,22 +4,30 @@ CREATE FUNCTION rolecall.note_columns() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp AS $$
 BEGIN
     INSERT INTO column_names (target, number, name)
-        SELECT attrelid, attnum, attname FROM pg_attribute
-         WHERE attrelid = NEW.target AND attnum > 0 AND NOT attisdropped
+        SELECT attrelid, attnum, attname
+          FROM (SELECT DISTINCT value::regclass AS target FROM jsonb_each_text(to_jsonb(NEW))
+                 WHERE key IN ('target', 'other', 'through') AND value IS NOT NULL) t
+          JOIN pg_attribute ON attrelid = t.target AND attnum > 0 AND NOT attisdropped
         ON CONFLICT (target, number) DO UPDATE SET name = excluded.name WHERE column_names.name <> excluded.name;
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION rolecall.note_columns() IS 'Notes what the columns are called now that a filter is written';
+COMMENT ON FUNCTION rolecall.note_columns() IS 'Notes what the columns are called now that a rule names them';
 CREATE TRIGGER note_columns AFTER INSERT OR UPDATE OF filter, new_row, columns, preset
     ON rolecall.permissions FOR EACH ROW EXECUTE FUNCTION rolecall.note_columns();
 ALTER TABLE rolecall.permissions ENABLE ALWAYS TRIGGER note_columns;
+CREATE TRIGGER note_columns AFTER INSERT ON rolecall.relations
+    FOR EACH ROW EXECUTE FUNCTION rolecall.note_columns();
+ALTER TABLE rolecall.relations ENABLE ALWAYS TRIGGER note_columns;
+CREATE TRIGGER note_columns AFTER INSERT OR UPDATE ON rolecall.users_tables
+    FOR EACH ROW EXECUTE FUNCTION rolecall.note_columns();
+ALTER TABLE rolecall.users_tables ENABLE ALWAYS TRIGGER note_columns;
 
 CREATE FUNCTION rolecall.follow_rename(target regclass, field name, new_name name) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
     AS 'MODULE_PATHNAME', 'follow_rename_wrapper';
 COMMENT ON FUNCTION rolecall.follow_rename(regclass, name, name) IS
-    'Writes the new name of a column into the filters that have its old one; called when it is renamed';
+    'Writes the new name of a column wherever rules have its old one; called when it is renamed';
 
 CREATE FUNCTION rolecall.recompile(target regclass) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
@@ -42,7 +50,7 @@ COMMENT ON FUNCTION rolecall.include_children(regclass) IS
 CREATE FUNCTION rolecall.after_table() RETURNS event_trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM protected_tables) THEN
+    IF NOT EXISTS (SELECT FROM protected_tables) AND NOT EXISTS (SELECT FROM column_names) THEN
         RETURN;
     END IF;
     PERFORM follow_rename(n.target, n.name, a.attname)
@@ -70,7 +78,7 @@ CREATE FUNCTION rolecall.after_drop() RETURNS event_trigger
 DECLARE
     lost record;
 BEGIN
-    IF NOT EXISTS (SELECT FROM compiled_policies) THEN
+    IF NOT EXISTS (SELECT FROM compiled_policies) AND NOT EXISTS (SELECT FROM column_names) THEN
         RETURN;
     END IF;
     FOR lost IN
@@ -82,6 +90,16 @@ BEGIN
             EXECUTE format('DROP FUNCTION IF EXISTS rolecall_triggers.%I() CASCADE', lost.preset_trigger);
         END IF;
     END LOOP;
+    DELETE FROM relations r USING pg_event_trigger_dropped_objects() d
+     WHERE d.classid = 'pg_class'::regclass
+       AND ((d.objsubid = 0 AND d.objid IN (r.target, r.other, r.through))
+         OR (r.found AND (d.objid = r.target AND d.address_names[3] = ANY (r.columns)
+                       OR d.objid = r.other AND d.address_names[3] = ANY (r.other_columns)
+                       OR d.objid = r.through AND d.address_names[3] = ANY (r.through_columns || r.through_other_columns))));
+    DELETE FROM users_tables u USING pg_event_trigger_dropped_objects() d
+     WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.objid = u.target;
+    DELETE FROM column_names n USING pg_event_trigger_dropped_objects() d
+     WHERE d.classid = 'pg_class'::regclass AND d.objid = n.target AND d.objsubid IN (0, n.number);
     DELETE FROM compiled_policies c USING pg_event_trigger_dropped_objects() d
      WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.objid = c.target;
     SELECT c.target INTO lost

@@ -75,7 +75,7 @@ unsafe fn answer(request: &pg_sys::SupportRequestSimplify) -> Result<Option<bool
             return Ok(Some(true));
         }
         let verb = if action == "select" { "read" } else { "write" };
-        Err(Error::ColumnNotCovered { verb, column, table: crate::filters::name_of(table.oid)? })
+        Err(Error::ColumnNotCovered { verb, column, table: crate::tables::name_of(table.oid)? })
     }
 }
 

@@ -10,6 +10,7 @@
 //! * A plan carries the fingerprint of the roles it was made for, and the executor compares it ([`super::executor`]).
 
 use super::session::{self, Session};
+use super::varlena::version_1;
 use crate::error::Error;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -234,14 +235,4 @@ fn remember(function: pg_sys::Oid) {
     });
 }
 
-macro_rules! version_1 {
-    ($($info:ident),*) => {$(
-        #[unsafe(no_mangle)]
-        #[doc(hidden)]
-        pub extern "C" fn $info() -> *const pg_sys::Pg_finfo_record {
-            static INFO: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-            &INFO
-        }
-    )*};
-}
 version_1!(pg_finfo_has_role_support, pg_finfo_has_scope_support, pg_finfo_identity_support);

@@ -9,9 +9,12 @@
 //! | [`predicates`] | `has_role()` and `has_scope()`, called for every row where they were not folded |
 //! | [`fold`] | role and scope tests replaced by true or false when a query is planned |
 //! | [`fields`] | likewise, which columns a statement touches |
+//! | [`id_set`] | the keys of related rows, in which each row's is looked for |
+//! | [`relations`] | which of two forms of a relation the planner takes |
 //! | [`executor`] | the hooks that check the identity when a statement starts |
 //! | [`owner`] | what a caller may cause but not do: as the extension's owner |
 //! | [`variables`] | `user_id()` and the others, called for every row |
+//! | [`varlena`] | values of variable length, read where they lie |
 
 pub mod account;
 pub mod caller;
@@ -19,15 +22,18 @@ pub mod catalog;
 pub mod executor;
 mod fields;
 mod fold;
+mod id_set;
 pub mod jsonb;
 pub mod keys;
 pub mod owner;
 mod predicates;
+mod relations;
 pub mod session;
 pub mod setting;
 pub mod statement;
 mod trigger;
 mod variables;
+mod varlena;
 
 use pgrx::prelude::*;
 

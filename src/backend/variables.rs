@@ -5,6 +5,7 @@
 
 use super::account::User;
 use super::session;
+use super::varlena::version_1;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::ffi::c_char;
@@ -96,12 +97,7 @@ pub(super) extern "C-unwind" fn check() {
 /// nothing to drop.
 macro_rules! variable {
     ($name:ident, $info:ident) => {
-        #[unsafe(no_mangle)]
-        #[doc(hidden)]
-        pub extern "C" fn $info() -> *const pg_sys::Pg_finfo_record {
-            static INFO: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-            &INFO
-        }
+        version_1!($info);
 
         #[unsafe(no_mangle)]
         #[doc(hidden)]

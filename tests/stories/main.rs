@@ -35,6 +35,7 @@ mod provisioner_world;
 mod pyjwt;
 mod readme;
 mod registration;
+mod relations;
 mod role_names;
 mod role_races;
 mod roles;

@@ -24,6 +24,20 @@ pub enum Fault {
         /// The table's name.
         table: String,
     },
+    /// Several foreign keys would give a relation that name.
+    AmbiguousField {
+        /// The field as written.
+        field: String,
+        /// The table's name.
+        table: String,
+    },
+    /// A relation whose columns are gone or of types that cannot be compared.
+    BrokenRelation {
+        /// The relation's name.
+        relation: String,
+        /// The table's name.
+        table: String,
+    },
     /// The column's type has no such operator.
     UnknownOperator {
         /// The operator as written.
@@ -59,6 +73,10 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownField { field, table } => write!(f, "unknown field {field:?} of {table}"),
+            Self::AmbiguousField { field, table } => write!(f, "{field:?} of {table} may be several relations"),
+            Self::BrokenRelation { relation, table } => {
+                write!(f, "relation {relation:?} of {table} compares columns that are gone or of different types")
+            }
             Self::UnknownOperator { operator, column } => write!(f, "unknown operator {operator:?} for {column}"),
             Self::WrongType { expected, found } => write!(f, "expected {expected}, found {found}"),
             Self::UnknownVariable(name) => write!(f, "unknown variable {name:?}"),

@@ -13,13 +13,16 @@ mod names;
 mod operand;
 mod preset;
 mod read;
+mod relation;
 mod sql;
 mod table;
 
 pub use error::{Error, Fault};
-pub use names::rename;
+pub use names::{Rename, rename};
 pub use operand::{Offset, Operand, Variable};
 pub use preset::Preset;
+pub use relation::{Quantifier, Reads, Related, Relation, Step, Tables, relation_name};
+pub use sql::Sources;
 pub use table::{Column, Table, Type};
 
 /// How deep a filter may nest.
@@ -48,6 +51,8 @@ pub enum Filter {
     Empty(Column),
     /// A date or time compared with now and so much more or less.
     Relative(Column, Comparison, Offset),
+    /// Rows of another table that belong to this one. Never unknown.
+    Related(Box<Related>),
 }
 
 /// The operators that compare.
@@ -79,18 +84,23 @@ pub enum Place {
 }
 
 impl Filter {
-    /// Reads `json` as a filter over `table`.
+    /// Reads `json` as a filter over `table`; `tables` knows those that it is related to.
     ///
     /// # Errors
     /// [`Error`] with the JSON path of the first fault: an unknown field or operator, a value of another type, a wrong
     /// shape, too much depth or size.
-    pub fn read(table: &Table, json: &serde_json::Value) -> Result<Self, Error> {
-        read::filter(table, json)
+    pub fn read(table: &Table, tables: &Tables, json: &serde_json::Value) -> Result<Self, Error> {
+        read::filter(table, tables, json)
     }
 
-    /// The SQL condition over a row of the table.
-    pub fn to_sql(&self) -> String {
-        sql::filter(self)
+    /// The SQL condition over a row that the query calls `row`. Related tables are read as who asks.
+    pub fn to_sql(&self, row: &str) -> String {
+        sql::filter(self, row, None)
+    }
+
+    /// The condition for a policy, which reads related tables through `sources` and lets the planner choose how.
+    pub fn to_policy(&self, row: &str, sources: &Sources) -> String {
+        sql::filter(self, row, Some(sources))
     }
 
     /// The filter as it is for somebody of whom `value` tells the variables.
@@ -109,9 +119,15 @@ impl Filter {
             Self::NotIn(column, operands) => Self::NotIn(column, operands.into_iter().map(operand).collect()),
             Self::Part(column, place, other) => Self::Part(column, place, operand(other)),
             other @ (Self::Empty(_) | Self::Relative(..)) => other,
+            Self::Related(related) => {
+                let Related { filter, .. } = *related;
+                Self::Related(Box::new(Related { filter: filter.bind(value), ..*related }))
+            }
         }
     }
 }
 
+#[cfg(test)]
+mod relation_tests;
 #[cfg(test)]
 mod tests;

@@ -115,6 +115,11 @@ impl Operand {
 }
 
 impl Operand {
+    /// Whether there may be no value.
+    pub(super) fn may_be_absent(&self) -> bool {
+        !matches!(self, Self::Constant(_))
+    }
+
     /// Reads `value` as a part of the column's text.
     pub(super) fn read_part(column: &Column, value: &Value) -> Result<Self, Fault> {
         let text = Column { data_type: Type::Text, sql_type: "pg_catalog.text".into(), is_id: false, ..column.clone() };

@@ -30,7 +30,7 @@ impl Preset {
         let mut values = Vec::with_capacity(keys.len());
         for (name, value) in keys {
             let here = Path::Key(&Path::Root, name);
-            let Some(column) = table.columns.iter().find(|column| column.name == *name) else {
+            let Some(column) = table.column(name) else {
                 let fault = Fault::UnknownField { field: name.clone(), table: table.name.clone() };
                 return Err(here.error(fault, nearest(name, table.columns.iter().map(|column| column.name.as_str()))));
             };
@@ -50,7 +50,8 @@ impl Preset {
     pub fn condition(&self) -> String {
         let equal =
             |(column, value): &(Column, Operand)| Filter::Compare(column.clone(), Comparison::Equals, value.clone());
-        sql::filter(&Filter::All(self.0.iter().map(equal).collect()))
+        // Its columns are those of the row itself, whatever that is called.
+        Filter::All(self.0.iter().map(equal).collect()).to_sql("")
     }
 
     /// The names of the columns, each with its value in SQL.
@@ -72,10 +73,14 @@ mod tests {
             sql_type: format!("pg_catalog.{kind}"),
             is_id: false,
             labels: Vec::new(),
+            operators_of: "pg_catalog".into(),
+            collation: String::new(),
+            bitwise: false,
         };
         Table {
             name: "t".into(),
             columns: vec![column("owner", "int8"), column("st\"ate", "text"), column("at", "point")],
+            ..Table::default()
         }
     }
 

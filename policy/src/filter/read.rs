@@ -2,10 +2,12 @@
 
 use super::error::{Error, Fault};
 use super::{Column, Comparison, Filter, MAX_DEPTH, MAX_NODES, Offset, Operand, Place, Table};
+use super::{Quantifier, Related, Relation, Step, Tables, Variable};
 use serde_json::{Map, Value};
+use std::rc::Rc;
 
-pub(super) fn filter(table: &Table, json: &Value) -> Result<Filter, Error> {
-    Reader { table, nodes: 0 }.object(json, &Path::Root, 0)
+pub(super) fn filter(table: &Table, tables: &Tables, json: &Value) -> Result<Filter, Error> {
+    Reader { tables, nodes: 0 }.object(table, json, &Path::Root, 0)
 }
 
 /// `value` as an error describes it: the kind only, since a filter may hold what errors must not show.
@@ -55,12 +57,12 @@ impl Path<'_> {
 }
 
 struct Reader<'a> {
-    table: &'a Table,
+    tables: &'a Tables<'a>,
     nodes: usize,
 }
 
 impl Reader<'_> {
-    fn object(&mut self, json: &Value, path: &Path, depth: usize) -> Result<Filter, Error> {
+    fn object(&mut self, table: &Table, json: &Value, path: &Path, depth: usize) -> Result<Filter, Error> {
         let Value::Object(keys) = json else { return Err(path.wrong_type("a filter object", json)) };
         if depth > MAX_DEPTH {
             return Err(path.error(Fault::TooDeep, None));
@@ -70,25 +72,25 @@ impl Reader<'_> {
             let here = Path::Key(path, key);
             self.count(&here)?;
             parts.push(match key.as_str() {
-                "AND" => Filter::All(self.list(value, &here, depth)?),
-                "OR" => Filter::Any(self.list(value, &here, depth)?),
-                "NOT" => Filter::Not(Box::new(self.negated(value, &here, depth)?)),
-                field => self.field(field, value, &here)?,
+                "AND" => Filter::All(self.list(table, value, &here, depth)?),
+                "OR" => Filter::Any(self.list(table, value, &here, depth)?),
+                "NOT" => Filter::Not(Box::new(self.negated(table, value, &here, depth)?)),
+                field => self.field(table, field, value, &here, depth)?,
             });
         }
         Ok(Filter::All(parts))
     }
 
     /// What is not to hold: a filter, or any one of a list.
-    fn negated(&mut self, json: &Value, path: &Path, depth: usize) -> Result<Filter, Error> {
+    fn negated(&mut self, table: &Table, json: &Value, path: &Path, depth: usize) -> Result<Filter, Error> {
         match json {
-            Value::Object(_) => self.object(json, path, depth + 1),
-            Value::Array(_) => Ok(Filter::Any(self.list(json, path, depth)?)),
+            Value::Object(_) => self.object(table, json, path, depth + 1),
+            Value::Array(_) => Ok(Filter::Any(self.list(table, json, path, depth)?)),
             _ => Err(path.wrong_type("a filter object or a list of them", json)),
         }
     }
 
-    fn list(&mut self, json: &Value, path: &Path, depth: usize) -> Result<Vec<Filter>, Error> {
+    fn list(&mut self, table: &Table, json: &Value, path: &Path, depth: usize) -> Result<Vec<Filter>, Error> {
         let Value::Array(filters) = json else { return Err(path.wrong_type("a list of filters", json)) };
         filters
             .iter()
@@ -96,16 +98,14 @@ impl Reader<'_> {
             .map(|(index, filter)| {
                 let here = Path::Index(path, index);
                 self.count(&here)?;
-                self.object(filter, &here, depth + 1)
+                self.object(table, filter, &here, depth + 1)
             })
             .collect()
     }
 
-    fn field(&mut self, name: &str, json: &Value, path: &Path) -> Result<Filter, Error> {
-        let Some(column) = self.table.columns.iter().find(|column| column.name == name) else {
-            let fault = Fault::UnknownField { field: name.into(), table: self.table.name.clone() };
-            let names = self.table.columns.iter().map(|column| column.name.as_str()).chain(["AND", "OR", "NOT"]);
-            return Err(path.error(fault, nearest(name, names)));
+    fn field(&mut self, table: &Table, name: &str, json: &Value, path: &Path, depth: usize) -> Result<Filter, Error> {
+        let Some(column) = table.column(name) else {
+            return self.no_column(table, name, json, path, depth);
         };
         if column.operators().is_empty() {
             return Err(path.error(Fault::UnsupportedType(column.describe()), None));
@@ -119,6 +119,99 @@ impl Reader<'_> {
             other => return Err(path.wrong_type("an object of operators", other)),
         };
         self.predicate(column, predicate, path)
+    }
+
+    /// A relation, or what the table of the users has.
+    fn no_column(
+        &mut self,
+        table: &Table,
+        name: &str,
+        json: &Value,
+        path: &Path,
+        depth: usize,
+    ) -> Result<Filter, Error> {
+        if let Some(id) = table.user_id.as_deref().and_then(|id| table.column(id))
+            && SELF.contains(&name)
+        {
+            let Value::Bool(wanted) = json else { return Err(path.wrong_type("true or false", json)) };
+            let equality = if name == SELF[0] { Comparison::Equals } else { Comparison::NotEquals };
+            let is_so = Filter::Compare(id.clone(), equality, Operand::Variable(Variable::UserId));
+            return Ok(if *wanted { is_so } else { Filter::Not(Box::new(is_so)) });
+        }
+        let mut named = table.relations.iter().filter(|relation| relation.name == name);
+        match (named.next(), named.next()) {
+            (Some(relation), None) => self.relation(table, relation, json, path, depth),
+            (Some(_), Some(_)) => {
+                let fault = Fault::AmbiguousField { field: name.into(), table: table.name.clone() };
+                Err(path.error(fault, Some("Name the one you mean with rolecall.relate().".into())))
+            }
+            (None, _) => {
+                let fault = Fault::UnknownField { field: name.into(), table: table.name.clone() };
+                let columns = table.columns.iter().map(|column| column.name.as_str());
+                let relations = table.relations.iter().map(|relation| relation.name.as_str());
+                Err(path.error(fault, nearest(name, columns.chain(relations).chain(["AND", "OR", "NOT"]))))
+            }
+        }
+    }
+
+    fn relation(
+        &mut self,
+        table: &Table,
+        relation: &Relation,
+        json: &Value,
+        path: &Path,
+        depth: usize,
+    ) -> Result<Filter, Error> {
+        let steps = || {
+            let other = (self.tables)(relation.other)?;
+            let (first, second) = match &relation.through {
+                None => (Step::new(table, &other, &relation.columns)?, None),
+                Some((join, columns)) => {
+                    let join = (self.tables)(*join)?;
+                    (Step::new(table, &join, &relation.columns)?, Some(Step::new(&join, &other, columns)?))
+                }
+            };
+            Some((other, first, second))
+        };
+        let (other, first, second): (Rc<Table>, _, _) = steps().ok_or_else(|| {
+            let fault = Fault::BrokenRelation { relation: relation.name.clone(), table: table.name.clone() };
+            path.error(fault, Some("Say what it is with rolecall.relate().".into()))
+        })?;
+        let related = |quantifier, filter| {
+            let (first, second) = (first.clone(), second.clone());
+            Filter::Related(Box::new(Related {
+                of: table.id,
+                relation: relation.clone(),
+                quantifier,
+                first,
+                second,
+                filter,
+            }))
+        };
+        if !relation.many {
+            return Ok(related(Quantifier::Some, self.object(&other, json, path, depth + 1)?));
+        }
+        let quantifiers = match json {
+            Value::Object(quantifiers) if !quantifiers.is_empty() => quantifiers,
+            _ => return Err(path.wrong_type("an object of some, every, none", json)),
+        };
+        let mut parts = Vec::with_capacity(quantifiers.len());
+        for (name, filter) in quantifiers {
+            let here = Path::Key(path, name);
+            self.count(&here)?;
+            let quantifier = match name.as_str() {
+                "some" => Quantifier::Some,
+                "every" => Quantifier::Every,
+                "none" => Quantifier::None,
+                _ => {
+                    let column = format!("relation {:?}", relation.name);
+                    let fault = Fault::UnknownOperator { operator: name.clone(), column };
+                    return Err(here.error(fault, Some("It has some, every and none.".into())));
+                }
+            };
+            parts.push(related(quantifier, self.object(&other, filter, &here, depth + 1)?));
+        }
+        Ok(Filter::All(parts))
     }
 
     fn predicate(&mut self, column: &Column, json: &Map<String, Value>, path: &Path) -> Result<Filter, Error> {
@@ -205,6 +298,9 @@ impl Reader<'_> {
         if self.nodes > MAX_NODES { Err(path.error(Fault::TooLarge, None)) } else { Ok(()) }
     }
 }
+
+/// What only the table of the users has.
+const SELF: [&str; 2] = ["is_self", "not_self"];
 
 impl Comparison {
     fn find(operator: &str) -> Option<Self> {

@@ -4,52 +4,204 @@
 //! those of `pg_catalog`, whatever the search path holds.
 
 use super::operand::is_uuid;
-use super::{Column, Comparison, Filter, Offset, Operand, Place, Type, Variable};
+use super::{Column, Comparison, Filter, Offset, Operand, Place, Quantifier, Related, Step, Type, Variable};
 use crate::sql::{identifier, literal};
+use std::collections::BTreeMap;
 
-pub(super) fn filter(filter: &Filter) -> String {
-    match filter {
-        Filter::All(parts) => join(parts, " AND ", "true"),
-        Filter::Any(parts) => join(parts, " OR ", "false"),
-        Filter::Not(part) => negation(part),
-        Filter::Compare(column, comparison, operand) => compare(column, *comparison, operand),
-        Filter::In(_, operands) if operands.is_empty() => "false".into(),
-        Filter::In(column, operands) => operation(column, "=", &format!("ANY ({})", array(column, operands))),
-        Filter::NotIn(_, operands) if operands.is_empty() => "true".into(),
-        Filter::NotIn(column, operands) => operation(column, "<>", &format!("ALL ({})", array(column, operands))),
-        Filter::Part(column, place, operand) => part(column, *place, operand),
-        Filter::Empty(column) if column.data_type == Type::Text => {
-            let name = identifier(&column.name);
-            format!("({name} IS NULL OR {})", operation(column, "=", &format!("''::{}", column.sql_type)))
+/// Where related tables are read, by their number.
+pub type Sources = BTreeMap<u32, String>;
+
+pub(super) fn filter(filter: &Filter, row: &str, sources: Option<&Sources>) -> String {
+    Writer { row, sources, depth: 0, negative: false, explicit: false }.filter(filter)
+}
+
+/// Writes one part of a filter.
+#[derive(Clone, Copy)]
+struct Writer<'a> {
+    /// What the query calls the row that the filter is about.
+    row: &'a str,
+    sources: Option<&'a Sources>,
+    /// How many relations deep.
+    depth: usize,
+    /// Below an odd number of negations.
+    negative: bool,
+    /// An absent variable has to be looked for: what is unknown counts as false here, and that would widen.
+    explicit: bool,
+}
+
+impl<'a> Writer<'a> {
+    fn filter(self, filter: &Filter) -> String {
+        match filter {
+            Filter::All(parts) => self.join(parts, " AND ", "true"),
+            Filter::Any(parts) => self.join(parts, " OR ", "false"),
+            Filter::Not(part) => self.negation(part),
+            Filter::Compare(column, comparison, operand) => self.compare(column, *comparison, operand),
+            Filter::In(_, operands) if operands.is_empty() => "false".into(),
+            Filter::NotIn(_, operands) if operands.is_empty() => "true".into(),
+            Filter::In(column, operands) if self.explicit && operands.iter().any(Operand::may_be_absent) => {
+                self.filter(&Filter::Any(each(column, Comparison::Equals, operands)))
+            }
+            Filter::NotIn(column, operands) if self.explicit && operands.iter().any(Operand::may_be_absent) => {
+                self.filter(&Filter::All(each(column, Comparison::NotEquals, operands)))
+            }
+            Filter::In(column, operands) => self.operation(column, "=", &format!("ANY ({})", array(column, operands))),
+            Filter::NotIn(column, operands) => {
+                self.operation(column, "<>", &format!("ALL ({})", array(column, operands)))
+            }
+            Filter::Part(column, place, operand) => self.part(column, *place, operand),
+            Filter::Empty(column) if column.data_type == Type::Text => {
+                let is_blank = self.operation(column, "=", &format!("''::{}", column.sql_type));
+                format!("({} IS NULL OR {is_blank})", self.name(column))
+            }
+            Filter::Empty(column) => format!("({} IS NULL)", self.name(column)),
+            Filter::Relative(column, comparison, offset) => {
+                self.operation(column, comparison.symbol(), &relative(column, offset))
+            }
+            Filter::Related(related) => self.related(related),
         }
-        Filter::Empty(column) => format!("({} IS NULL)", identifier(&column.name)),
-        Filter::Relative(column, comparison, offset) => {
-            operation(column, comparison.symbol(), &relative(column, offset))
+    }
+
+    fn join(self, parts: &[Filter], separator: &str, empty: &str) -> String {
+        match parts {
+            [] => empty.into(),
+            [one] => self.filter(one),
+            many => format!("({})", many.iter().map(|part| self.filter(part)).collect::<Vec<_>>().join(separator)),
         }
+    }
+
+    fn negation(self, part: &Filter) -> String {
+        let inside = Self { negative: !self.negative, ..self };
+        match part {
+            Filter::Not(part) => self.filter(part),
+            Filter::All(parts) if parts.is_empty() => "false".into(),
+            Filter::Any(parts) if parts.is_empty() => "true".into(),
+            Filter::All(parts) | Filter::Any(parts) if parts.len() == 1 => self.negation(&parts[0]),
+            Filter::Empty(column) if column.data_type == Type::Text => {
+                let is_no_blank = self.operation(column, "<>", &format!("''::{}", column.sql_type));
+                format!("({} IS NOT NULL AND {is_no_blank})", self.name(column))
+            }
+            Filter::Empty(column) => format!("({} IS NOT NULL)", self.name(column)),
+            part => format!("(NOT {})", inside.filter(part)),
+        }
+    }
+
+    fn compare(self, column: &Column, comparison: Comparison, operand: &Operand) -> String {
+        if let (Type::Boolean, Operand::Constant(value)) = (column.data_type, operand) {
+            // `column = true` would be no index condition, the bare column is one.
+            let name = self.name(column);
+            return if (value == "true") == (comparison == Comparison::Equals) {
+                name
+            } else {
+                format!("(NOT {name})")
+            };
+        }
+        let value = sql_of(operand, column);
+        let condition = self.operation(column, comparison.symbol(), &value);
+        self.unless_absent(operand, &value, condition)
+    }
+
+    /// A comparison whose operand may be absent: then it counts as what makes the whole filter narrower.
+    fn unless_absent(self, operand: &Operand, value: &str, condition: String) -> String {
+        match (self.explicit && operand.may_be_absent(), self.negative) {
+            (false, _) => condition,
+            (true, false) => format!("({value} IS NOT NULL AND {condition})"),
+            (true, true) => format!("({value} IS NULL OR {condition})"),
+        }
+    }
+
+    fn operation(self, column: &Column, symbol: &str, right: &str) -> String {
+        format!("({} OPERATOR({}.{symbol}) {right})", self.name(column), column.operators_of)
+    }
+
+    /// The column of the row under test.
+    fn name(self, column: &Column) -> String {
+        let name = identifier(&column.name);
+        if self.depth == 0 { name } else { qualified(&self.alias("r", self.depth), column) }
+    }
+
+    /// The same where a table inside might have a column of that name.
+    fn outer_name(self, column: &Column) -> String {
+        if self.depth == 0 { qualified(&identifier(self.row), column) } else { self.name(column) }
+    }
+
+    /// What the query calls a related table.
+    fn alias(self, kind: &str, depth: usize) -> String {
+        let kind = if self.row.starts_with(kind) { kind.repeat(2) } else { kind.to_owned() };
+        format!("{kind}{depth}")
+    }
+
+    fn source<'b>(self, step: &'b Step) -> &'b str
+    where
+        'a: 'b,
+    {
+        self.sources.and_then(|sources| sources.get(&step.table)).unwrap_or(&step.name)
+    }
+
+    fn related(self, related: &Related) -> String {
+        // Of every row it is asked whether it is other than true, and unknown is that.
+        let negative = match related.quantifier {
+            Quantifier::Some | Quantifier::Every => self.negative,
+            Quantifier::None => !self.negative,
+        };
+        let inside = Self { depth: self.depth + 1, negative, explicit: negative, ..self };
+        let condition = inside.filter(&related.filter);
+        let mut conditions = match (related.quantifier, condition.as_str()) {
+            (Quantifier::Every, "true") => vec!["false".into()],
+            (Quantifier::Every, _) => vec![format!("{condition} IS NOT TRUE")],
+            (_, "true") => Vec::new(),
+            _ => vec![condition],
+        };
+        let last = self.alias("r", inside.depth);
+        let target = related.second.as_ref().unwrap_or(&related.first);
+        let mut from = format!("{} {last}", self.source(target));
+        let mut next = last.clone();
+        if let Some(step) = &related.second {
+            next = self.alias("j", inside.depth);
+            let pairs = step.columns.iter().map(|(left, right)| {
+                let [left_name, right_name] = [qualified(&next, left), qualified(&last, right)];
+                equality(&left_name, left, &right_name, right)
+            });
+            let pairs = pairs.collect::<Vec<_>>().join(" AND ");
+            from = format!("{} {next} JOIN {from} ON {pairs}", self.source(&related.first));
+        }
+        let set = self.set(related, &from, &next, &conditions);
+        for (left, right) in related.first.columns.iter().rev() {
+            conditions.insert(0, equality(&self.outer_name(left), left, &qualified(&next, right), right));
+        }
+        let mut sql = format!("EXISTS (SELECT FROM {from} WHERE {})", conditions.join(" AND "));
+        if let Some(set) = set {
+            sql = format!("rolecall_relations.related({sql}, {set})");
+        }
+        if related.quantifier == Quantifier::Some { sql } else { format!("(NOT {sql})") }
+    }
+
+    /// The other way to the same: all related rows' keys are collected once, then each row's is looked for among them.
+    fn set(self, related: &Related, from: &str, next: &str, conditions: &[String]) -> Option<String> {
+        let [(left, right)] = related.first.columns.as_slice() else { return None };
+        if self.depth > 0 || self.sources.is_none() || !left.is_hashable_like(right) {
+            return None;
+        }
+        let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+        let key = qualified(next, right);
+        let ids = format!("rolecall_relations.id_set(ARRAY(SELECT {key} FROM {from}{filter}))");
+        Some(format!("rolecall_relations.is_in({}, (SELECT {ids}))", self.outer_name(left)))
     }
 }
 
-fn join(parts: &[Filter], separator: &str, empty: &str) -> String {
-    match parts {
-        [] => empty.into(),
-        [one] => filter(one),
-        many => format!("({})", many.iter().map(filter).collect::<Vec<_>>().join(separator)),
-    }
+fn qualified(row: &str, column: &Column) -> String {
+    format!("{row}.{}", identifier(&column.name))
 }
 
-fn negation(part: &Filter) -> String {
-    match part {
-        Filter::Not(part) => filter(part),
-        Filter::All(parts) if parts.is_empty() => "false".into(),
-        Filter::Any(parts) if parts.is_empty() => "true".into(),
-        Filter::All(parts) | Filter::Any(parts) if parts.len() == 1 => negation(&parts[0]),
-        Filter::Empty(column) if column.data_type == Type::Text => {
-            let name = identifier(&column.name);
-            format!("({name} IS NOT NULL AND {})", operation(column, "<>", &format!("''::{}", column.sql_type)))
-        }
-        Filter::Empty(column) => format!("({} IS NOT NULL)", identifier(&column.name)),
-        part => format!("(NOT {})", filter(part)),
-    }
+/// The comparisons that a list stands for.
+fn each(column: &Column, comparison: Comparison, operands: &[Operand]) -> Vec<Filter> {
+    operands.iter().map(|operand| Filter::Compare(column.clone(), comparison, operand.clone())).collect()
+}
+
+/// Two columns that are equal; where their collations differ that of the second one counts.
+fn equality(left_name: &str, left: &Column, right_name: &str, right: &Column) -> String {
+    let collate =
+        if left.collation == right.collation { String::new() } else { format!(" COLLATE {}", right.collation) };
+    format!("({right_name} OPERATOR({}.=) {left_name}{collate})", right.operators_of)
 }
 
 impl Comparison {
@@ -65,49 +217,38 @@ impl Comparison {
     }
 }
 
-fn compare(column: &Column, comparison: Comparison, operand: &Operand) -> String {
-    if let (Type::Boolean, Operand::Constant(value)) = (column.data_type, operand) {
-        // `column = true` would be no index condition, the bare column is one.
-        let name = identifier(&column.name);
-        return if (value == "true") == (comparison == Comparison::Equals) { name } else { format!("(NOT {name})") };
-    }
-    operation(column, comparison.symbol(), &sql_of(operand, column))
-}
-
-fn operation(column: &Column, symbol: &str, right: &str) -> String {
-    format!("({} OPERATOR(pg_catalog.{symbol}) {right})", identifier(&column.name))
-}
-
 fn array(column: &Column, operands: &[Operand]) -> String {
     let list: Vec<_> = operands.iter().map(|operand| sql_of(operand, column)).collect();
     format!("ARRAY[{}]", list.join(", "))
 }
 
-/// A constant becomes a pattern, for which there are indexes (`text_pattern_ops`, `pg_trgm`).
-fn part(column: &Column, place: Place, operand: &Operand) -> String {
-    let name = identifier(&column.name);
-    let text = if column.sql_type == TEXT { name } else { format!("{name}::{TEXT}") };
-    match (operand, place) {
-        (Operand::Bound(None), _) => "NULL::pg_catalog.bool".into(),
-        (Operand::Constant(part) | Operand::Bound(Some(part)), _) => {
-            let part = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            let pattern = match place {
-                Place::Anywhere => format!("%{part}%"),
-                Place::Start => format!("{part}%"),
-                Place::End => format!("%{part}"),
-            };
-            format!("({text} OPERATOR(pg_catalog.~~) {}::{TEXT})", literal(&pattern))
-        }
-        (Operand::Variable(variable), Place::Anywhere) => {
-            format!("(pg_catalog.strpos({text}, {}) OPERATOR(pg_catalog.>) 0)", function(*variable))
-        }
-        (Operand::Variable(variable), Place::Start) => {
-            format!("({text} OPERATOR(pg_catalog.^@) {})", function(*variable))
-        }
-        (Operand::Variable(variable), Place::End) => {
-            let part = function(*variable);
-            format!("(pg_catalog.right({text}, pg_catalog.length({part})) OPERATOR(pg_catalog.=) {part})")
-        }
+impl Writer<'_> {
+    /// A constant becomes a pattern, for which there are indexes (`text_pattern_ops`, `pg_trgm`).
+    fn part(self, column: &Column, place: Place, operand: &Operand) -> String {
+        let name = self.name(column);
+        let text = if column.sql_type == TEXT { name } else { format!("{name}::{TEXT}") };
+        let variable = match operand {
+            Operand::Constant(part) | Operand::Bound(Some(part)) => {
+                let part = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+                let pattern = match place {
+                    Place::Anywhere => format!("%{part}%"),
+                    Place::Start => format!("{part}%"),
+                    Place::End => format!("%{part}"),
+                };
+                return format!("({text} OPERATOR(pg_catalog.~~) {}::{TEXT})", literal(&pattern));
+            }
+            Operand::Bound(None) => format!("NULL::{TEXT}"),
+            Operand::Variable(variable) => function(*variable),
+        };
+        let condition = match place {
+            Place::Anywhere => format!("(pg_catalog.strpos({text}, {variable}) OPERATOR(pg_catalog.>) 0)"),
+            Place::Start => format!("({text} OPERATOR(pg_catalog.^@) {variable})"),
+            Place::End => {
+                let end = format!("pg_catalog.right({text}, pg_catalog.length({variable}))");
+                format!("({end} OPERATOR(pg_catalog.=) {variable})")
+            }
+        };
+        self.unless_absent(operand, &variable, condition)
     }
 }
 

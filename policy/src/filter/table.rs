@@ -1,12 +1,27 @@
 //! The table that a filter is about.
 
-/// A table's name and the columns a filter may name.
-#[derive(Clone, Debug)]
+use super::Relation;
+
+/// A table and what a filter may name of it.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
-    /// The name as a person would write it, for errors.
+    /// The number that relations know it by.
+    pub id: u32,
+    /// The name in SQL, with its schema.
     pub name: String,
     /// Its columns.
     pub columns: Vec<Column>,
+    /// Its relations. Of several with one name none can be used.
+    pub relations: Vec<Relation>,
+    /// The column with the user's id, where the table holds the users.
+    pub user_id: Option<String>,
+}
+
+impl Table {
+    /// The column of that name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
 }
 
 /// A column.
@@ -22,6 +37,12 @@ pub struct Column {
     pub is_id: bool,
     /// The values of an enum.
     pub labels: Vec<String>,
+    /// The schema of its operators, quoted.
+    pub operators_of: String,
+    /// Its collation in SQL; empty where its type has none.
+    pub collation: String,
+    /// Equal values are equal bytes.
+    pub bitwise: bool,
 }
 
 /// The classes of types that filters tell apart.
@@ -91,6 +112,22 @@ impl Column {
             Type::Other => &[],
         };
         groups.concat()
+    }
+
+    /// Whether `=` compares the two as their types are declared.
+    pub fn is_comparable(&self, other: &Self) -> bool {
+        let is_same = self.sql_type == other.sql_type;
+        match (self.data_type, other.data_type) {
+            (Type::Integer(_), Type::Integer(_)) | (Type::Text, Type::Text) => true,
+            (Type::Other, _) | (_, Type::Other) => false,
+            _ => is_same,
+        }
+    }
+
+    /// Whether a value of one can be looked for among those of the other by its bytes.
+    pub(super) fn is_hashable_like(&self, other: &Self) -> bool {
+        let is_same = self.sql_type == other.sql_type && self.collation == other.collation;
+        is_same && self.bitwise && other.bitwise
     }
 
     /// The column as an error names it.
