@@ -58,8 +58,10 @@ fn follow_rename(target: pg_sys::Oid, field: &CStr, new_name: &CStr) -> Reported
     Ok(())
 }
 
-/// Where each relation leads, and whether to several rows.
-fn relations() -> Result<HashMap<(u32, String), (u32, bool)>, Error> {
+/// By table and name: where each relation leads, and whether to several rows.
+type Relations = HashMap<(u32, String), (u32, bool)>;
+
+fn relations() -> Result<Relations, Error> {
     Spi::connect(|client| {
         let query = "SELECT target::oid, name, other::oid, many FROM rolecall.relations";
         let mut relations = HashMap::new();

@@ -35,6 +35,8 @@ mod provisioner_world;
 mod pyjwt;
 mod readme;
 mod registration;
+mod relation_names;
+mod relation_stories;
 mod relations;
 mod role_names;
 mod role_races;
