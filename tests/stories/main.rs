@@ -36,6 +36,7 @@ mod pyjwt;
 mod readme;
 mod registration;
 mod relation_names;
+mod relation_plans;
 mod relation_stories;
 mod relations;
 mod role_names;
