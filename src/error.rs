@@ -50,6 +50,8 @@ pub enum Error {
     ColumnNotCovered { verb: &'static str, column: String, table: String },
     #[error("permission denied: the filter depends on all rows of {table}")]
     Unseen { table: String },
+    #[error("new row violates row-level security policy for table {row:?}")]
+    RowRefused { row: String, hint: String },
     #[error("{kind} {name:?} does not exist")]
     Missing { kind: &'static str, name: String },
     #[error("{kind} {name:?} exists already")]
@@ -133,6 +135,7 @@ impl Error {
             Self::NotAdministrator { .. }
             | Self::NotPermitted(_)
             | Self::Unseen { .. }
+            | Self::RowRefused { .. }
             | Self::MissingScope(_)
             | Self::RoleNotHeld { .. }
             | Self::ScopeNotHeld(_)
@@ -198,6 +201,7 @@ impl Error {
                 "Make it a rule with rolecall.allow(), or ask as a role that may read them, such as a function's owner."
                     .into()
             }
+            Self::RowRefused { hint, .. } => hint.clone(),
             Self::NotProtected { .. } => "Call rolecall.protect() first.".into(),
             Self::ColumnNotCovered { .. } => {
                 "Name the columns you need instead of * or the row as a whole, or ask an administrator (rolecall.allow()).".into()

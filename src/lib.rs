@@ -23,6 +23,7 @@ mod permissions;
 mod policies;
 mod presets;
 mod query;
+mod refusal;
 mod registration;
 mod relation_views;
 mod relations;

@@ -14,6 +14,7 @@ use crate::tables::{Tables, name_of, row_name};
 use pgrx::prelude::*;
 use policy::filter::Preset;
 use policy::row_policy::{self, Branch};
+use policy::sql::literal;
 use std::cell::Cell;
 use std::collections::HashMap;
 
@@ -65,9 +66,10 @@ pub fn recompile(target: pg_sys::Oid) -> Result<(), Error> {
     let tables = Tables::default();
     let rules = rules(&tables, target)?;
     let children = children(target)?;
-    apply(target, &clauses(&rules, &row_name(target)?))?;
+    let name = name_of(target)?;
+    apply(target, &clauses(&rules, &row_name(target)?, &name))?;
     for child in &children {
-        include(*child, &clauses(&rules, &row_name(*child)?))?;
+        include(*child, &clauses(&rules, &row_name(*child)?, &name))?;
     }
     presets::apply(target, &*tables.get(target)?, &children)?;
     exposed::refresh(&tables, target)?;
@@ -235,9 +237,9 @@ fn rules(tables: &Tables, target: pg_sys::Oid) -> Result<Vec<Rule>, Error> {
     rows.into_iter().map(rule).collect()
 }
 
-/// The clauses of each action's policies, where `row` is what a table calls its rows. What one updates or deletes, one
-/// must also be able to read.
-fn clauses(rules: &[Rule], row: &str) -> [String; 4] {
+/// The clauses of each action's policies, where `row` is what a table calls its rows and `table` whose rules they are.
+/// What one updates or deletes, one must also be able to read.
+fn clauses(rules: &[Rule], row: &str, table: &str) -> [String; 4] {
     // By action and whether they are about the rows it writes or those it finds.
     let mut branches: HashMap<(&str, bool), Vec<Branch>> = HashMap::new();
     for rule in rules {
@@ -254,13 +256,15 @@ fn clauses(rules: &[Rule], row: &str) -> [String; 4] {
     let written = |action| branches.get(&(action, true)).map_or(&[] as &[Branch], Vec::as_slice);
     let (select, update, delete) = (of("select"), of("update"), of("delete"));
     let passes = row_policy::expression;
+    let refused = |action| format!("rolecall_relations.refused('{action}', {}::pg_catalog.regclass)", literal(table));
     [
         format!("USING ({})", passes("select", &[select])),
-        format!("WITH CHECK ({})", passes("insert", &[written("insert")])),
+        format!("WITH CHECK ({} OR {})", passes("insert", &[written("insert")]), refused("insert")),
         format!(
-            "USING ({}) WITH CHECK ({})",
+            "USING ({}) WITH CHECK ({} OR {})",
             passes("update", &[select, update]),
-            passes("update", &[written("update")])
+            passes("update", &[written("update")]),
+            refused("update")
         ),
         format!("USING ({})", passes("delete", &[select, delete])),
     ]

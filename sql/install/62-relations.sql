@@ -49,3 +49,8 @@ CREATE FUNCTION rolecall.users_table(target regclass, id_column name) RETURNS vo
     AS 'MODULE_PATHNAME', 'users_table_wrapper';
 COMMENT ON FUNCTION rolecall.users_table(regclass, name) IS
     'Says that a table holds the users and in which column their ids are, for is_self and not_self (administrators)';
+
+CREATE FUNCTION rolecall_relations.refused(action text, target regclass) RETURNS boolean
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'refused_wrapper';
+COMMENT ON FUNCTION rolecall_relations.refused(text, regclass) IS
+    'Raises the error of a row that may not be written, with a hint at the rules that would have let it pass';

@@ -34,6 +34,7 @@ mod provisioner_specs;
 mod provisioner_world;
 mod pyjwt;
 mod readme;
+mod refusals;
 mod registration;
 mod relation_names;
 mod relation_plans;
