@@ -11,6 +11,7 @@ mod api_tokens;
 mod attempts;
 #[allow(unsafe_code)]
 mod backend;
+mod default_permissions;
 mod error;
 mod exposed;
 mod filters;

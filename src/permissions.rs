@@ -22,25 +22,8 @@ fn protect(target: Option<pg_sys::Oid>) -> Reported<()> {
     Ok(enable(required(target, "target")?)?)
 }
 
-/// Protects a table and lets the kit openflow's roles do with it what they are for.
-#[pg_extern(sql = false)]
-fn file_store(target: Option<pg_sys::Oid>) -> Reported<()> {
-    require_administrator("file_store()")?;
-    let target = required(target, "target")?;
-    for (role, actions) in [("filestore users", &ACTIONS[..1]), ("filestore admins", &ACTIONS[..])] {
-        roles::must_exist(role).map_err(|_| {
-            Error::State(
-                "the roles of the file store are missing",
-                "Call rolecall.add_default_roles('openflow') first.",
-            )
-        })?;
-        enable(target)?;
-        permit(role, target, actions, &Terms { filter: "{}".into(), columns: None, new_row: None, preset: None })?;
-    }
-    Ok(policies::recompile(target)?)
-}
-
-fn enable(target: pg_sys::Oid) -> Result<(), Error> {
+/// Protects a table, if it is not yet.
+pub fn enable(target: pg_sys::Oid) -> Result<(), Error> {
     must_be_protectable(target)?;
     Spi::run_with_args(
         "INSERT INTO rolecall.protected_tables (target) VALUES ($1) ON CONFLICT DO NOTHING",
@@ -65,6 +48,7 @@ fn unprotect(target: Option<pg_sys::Oid>) -> Reported<()> {
 }
 
 /// What a permission says besides whose, on what and for what it is.
+#[derive(Default)]
 struct Terms {
     filter: String,
     columns: Option<Vec<String>>,
@@ -123,6 +107,11 @@ fn allow(
     }
     permit(role, target, actions, &terms)?;
     Ok(policies::recompile(target)?)
+}
+
+/// Lets `role` do `actions` with the rows that match a filter that needs no check. The caller recompiles.
+pub fn permit_rows(role: &str, target: pg_sys::Oid, actions: &[&str], filter: &str) -> Result<(), Error> {
+    permit(role, target, actions, &Terms { filter: filter.into(), ..Terms::default() })
 }
 
 /// Whether a list of columns names some of the table's, each once.

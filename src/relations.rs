@@ -86,16 +86,21 @@ fn users_table(target: Option<pg_sys::Oid>, id_column: Option<&CStr>) -> Reporte
     require_administrator("users_table()")?;
     let target = required(target, "target")?;
     let id_column = &*required(id_column, "id_column")?.to_string_lossy();
+    Ok(name_users_table(target, id_column)?)
+}
+
+/// The same without asking who calls.
+pub fn name_users_table(target: pg_sys::Oid, id_column: &str) -> Result<(), Error> {
     must_be_table(target)?;
     let tables = Tables::default();
     let table = tables.get(target)?;
     if table.column(id_column).is_none() {
-        return Err(wrong("id_column", id_column, "is no column of the table").into());
+        return Err(wrong("id_column", id_column, "is no column of the table"));
     }
     let json = serde_json::json!({ id_column: {"equals": "__loggedInUserId"} });
     let related = |id| tables.related(id);
     if Filter::read(&table, &related, &json).is_err() {
-        return Err(wrong("id_column", id_column, "is of a type that no user's id can be compared with").into());
+        return Err(wrong("id_column", id_column, "is of a type that no user's id can be compared with"));
     }
     relation_views::lock()?;
     roles::run(
@@ -103,7 +108,7 @@ fn users_table(target: Option<pg_sys::Oid>, id_column: Option<&CStr>) -> Reporte
          ON CONFLICT (target) DO UPDATE SET id_column = excluded.id_column",
         &[target.into(), id_column.into()],
     )?;
-    Ok(recompile_those_with("_self")?)
+    recompile_those_with("_self")
 }
 
 fn wrong(what: &'static str, value: &str, problem: &'static str) -> Error {

@@ -58,3 +58,9 @@ CREATE FUNCTION rolecall.preview(target regclass, filter jsonb, username text DE
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'preview_wrapper';
 COMMENT ON FUNCTION rolecall.preview(regclass, jsonb, text) IS
     'The rows that a filter would show a user, or nobody who is logged in, read with the caller''s own privileges (administrators)';
+
+CREATE FUNCTION rolecall.add_default_filters(role text, users regclass DEFAULT NULL, files regclass DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
+    AS 'MODULE_PATHNAME', 'add_default_filters_wrapper';
+COMMENT ON FUNCTION rolecall.add_default_filters(text, regclass, regclass) IS
+    'Lets a role read and update one''s own record among the users, and files that are public or that one has created (administrators)';

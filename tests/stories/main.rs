@@ -5,6 +5,7 @@ mod api_tokens;
 mod audit;
 mod becoming;
 mod ddl;
+mod default_filters;
 mod dump;
 mod exposed;
 mod fields;
