@@ -38,6 +38,7 @@ mod readme;
 mod refusals;
 mod registration;
 mod relation_names;
+mod relation_oracle;
 mod relation_plans;
 mod relation_stories;
 mod relations;

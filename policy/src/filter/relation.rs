@@ -72,14 +72,13 @@ impl Step {
 }
 
 /// What the relation over a foreign key is called: `author_id → authors` is `author`. Of several columns it is the one
-/// that sounds like the other table, else the last.
+/// that sounds like the other table, else the last with such an ending.
 pub fn relation_name(columns: &[String], other: &str) -> String {
-    let bare: Vec<&str> = columns
-        .iter()
-        .map(|column| column.strip_suffix("_id").or_else(|| column.strip_suffix("Id")).unwrap_or(column))
-        .collect();
-    let alike = bare.iter().find(|name| !name.is_empty() && other.starts_with(*name));
-    alike.or(bare.last()).map_or_else(|| other.to_owned(), |name| (*name).to_owned())
+    let ending =
+        |column: &'_ String| column.strip_suffix("_id").or_else(|| column.strip_suffix("Id")).map(str::to_owned);
+    let bare: Vec<_> = columns.iter().filter_map(ending).filter(|name| !name.is_empty()).collect();
+    let alike = bare.iter().find(|name| other.starts_with(name.as_str()));
+    alike.or(bare.last()).or(columns.last()).map_or_else(|| other.to_owned(), String::clone)
 }
 
 /// Reads tables by their number.

@@ -222,6 +222,8 @@ fn a_relation_is_called_like_its_column() {
         (&["author"], "authors", "author"),
         (&["author_id", "tenant_id"], "authors", "author"),
         (&["tenant_id", "owner_id"], "people", "owner"),
+        (&["two_id", "two_kind"], "t0", "two"),
+        (&["x", "y"], "t0", "y"),
     ] {
         let columns: Vec<_> = columns.iter().map(|column| (*column).to_owned()).collect();
         assert_eq!(relation_name(&columns, other), expected);
