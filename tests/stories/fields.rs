@@ -77,6 +77,20 @@ fn the_rows_depend_on_the_columns_one_reads() {
     assert_eq!(rows(&mut app, "SELECT * FROM posts"), 0, "who may nothing at all sees no row");
 }
 
+/// An administrator holds limited roles too, at least that of everybody.
+#[test]
+fn administrators_are_not_limited() {
+    let Posts { mut admin, mut app, dora, .. } = Posts::new();
+    run(
+        &mut admin,
+        "SELECT rolecall.allow('guest', 'posts', 'all', columns => '{id}'), rolecall.grant_role('reader', 'dora')",
+    );
+    authenticate(&mut app, &dora, true);
+    assert_eq!(rows(&mut app, "SELECT * FROM posts"), 9);
+    assert_eq!(app.execute("UPDATE posts SET body = 'x' RETURNING *", &[]).unwrap(), 9);
+    assert_eq!(app.execute("INSERT INTO posts VALUES (20, 'a', 't', 'b')", &[]).unwrap(), 1);
+}
+
 #[test]
 fn the_error_says_what_to_do() {
     let Posts { mut app, ben, .. } = Posts::new();
