@@ -9,6 +9,7 @@ mod default_filters;
 mod dump;
 mod exposed;
 mod fields;
+mod fields_written;
 mod filter_oracle;
 mod filters;
 mod flowdb;
