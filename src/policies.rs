@@ -34,7 +34,7 @@ pub fn disable(target: pg_sys::Oid) -> Result<(), Error> {
         let name = name_of(table)?;
         for action in ACTIONS {
             for policy in [self::name(action), gate(action)] {
-                Spi::run(&format!("DROP POLICY IF EXISTS {policy} ON {name}"))?;
+                drop_policy(table, &policy, &name)?;
             }
         }
         alter(table, "DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY")?;
@@ -187,7 +187,7 @@ fn apply(target: pg_sys::Oid, wanted: &[String; 4]) -> Result<(), Error> {
             if former.is_some() {
                 Spi::run(&format!("ALTER POLICY {policy} ON {table} {clauses}"))?;
             } else {
-                Spi::run(&format!("DROP POLICY IF EXISTS {policy} ON {table}"))?;
+                drop_policy(target, &policy, &table)?;
                 Spi::run(&format!("CREATE POLICY {policy} ON {table} AS {kind} FOR {action} {clauses}"))?;
             }
         }
@@ -268,6 +268,15 @@ fn clauses(rules: &[Rule], row: &str, table: &str) -> [String; 4] {
         ),
         format!("USING ({})", passes("delete", &[select, delete])),
     ]
+}
+
+/// Drops a policy that may be there, without a notice where it is not.
+fn drop_policy(target: pg_sys::Oid, policy: &str, table: &str) -> Result<(), Error> {
+    let there = "SELECT true FROM pg_catalog.pg_policy WHERE polrelid = $1 AND polname = $2::name";
+    if query::one::<bool>(there, &[target.into(), policy.into()])?.is_some() {
+        Spi::run(&format!("DROP POLICY {policy} ON {table}"))?;
+    }
+    Ok(())
 }
 
 fn compiled(target: pg_sys::Oid) -> Result<HashMap<String, String>, Error> {

@@ -158,7 +158,7 @@ fn a_temporary_password_is_good_for_nothing_but_changing_it() {
 }
 
 /// Statements that only administrators may run, for every function whose comment says so.
-const ADMINISTRATORS_ONLY: [&str; 39] = [
+const ADMINISTRATORS_ONLY: [&str; 42] = [
     "set_signing_key('HS256')",
     "add_verification_key('x', '{}')",
     "drop_key('x')",
@@ -187,6 +187,9 @@ const ADMINISTRATORS_ONLY: [&str; 39] = [
     "revoke_token('x')",
     "roles_of('admin')",
     "file_store('documents')",
+    "relate('documents', 'x', 'documents', '{id}', '{id}')",
+    "users_table('documents', 'id')",
+    "add_default_filters('users', 'documents')",
     "preview('documents', '{}')",
     "grant_role('admins', 'carol')",
     "grant_role('admins', 'role:users')",

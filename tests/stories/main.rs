@@ -25,6 +25,7 @@ mod last_administrator;
 mod openflow;
 mod partitions;
 mod passwords;
+mod patterns;
 mod permissions;
 mod pooler;
 mod presets;
