@@ -1,6 +1,6 @@
 ## make demo     show rolecall at work on a throw-away server
 ## make test     build everything and run the tests, on a throw-away server too
-## make bench    measure, in a release build
+## make bench    measure, in a release build; one part only with ONLY=basics or ONLY=filters
 ## make lint     formatting and clippy
 ## make build    build the extension and the program, without optimisation
 ## make clean    remove all that the commands above have left
@@ -32,7 +32,7 @@ test: build
 bench:
 	$(SETUP) cargo build --release --workspace
 	$(SETUP) $(MAKE) --no-print-directory files PROFILE=release
-	$(SETUP) $(CARGO_TARGET_DIR)/release/bench
+	$(SETUP) $(CARGO_TARGET_DIR)/release/bench $(ONLY)
 
 lint:
 	cargo fmt --all --check

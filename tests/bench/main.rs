@@ -6,12 +6,16 @@
 //! ratios to the limit.
 
 mod cases;
+mod clients;
+mod filters;
 mod identity;
+mod posts;
 mod roles;
+mod rules;
 
 use comfy_table::{CellAlignment, Table, presets};
 use postgres::Client;
-use rolecall_tests::Cluster;
+use rolecall_tests::{Cluster, Database};
 use std::time::{Duration, Instant};
 
 /// Rounds per case; the contenders take turns, so that all suffer the same disturbances.
@@ -19,9 +23,26 @@ const ROUNDS: usize = 31;
 /// How long a contender runs per turn: once where that takes longer.
 const SLICE: Duration = Duration::from_millis(40);
 
+/// `bench [PART [WHICH]]`: one of the parts `basics` and `filters`, and of the latter the rules whose name has WHICH in it.
 fn main() {
-    let cluster = Cluster::start(&["shared_buffers=1GB", "jit=off", "shared_preload_libraries=rolecall"]);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let part = arguments.first().map_or("", String::as_str);
+    assert!(["", "basics", "filters"].contains(&part), "there is no part {part}");
+    let cluster = Cluster::start(&["shared_buffers=2GB", "jit=off", "shared_preload_libraries=rolecall"]);
     let database = cluster.database();
+    if part != "filters" {
+        basics(&database);
+    }
+    if part != "basics" {
+        println!("Laying out {} posts five times ...", posts::POSTS);
+        let which = arguments.get(1).map_or("", String::as_str);
+        println!("{}", filters::measure(&cluster.database(), which));
+    }
+    println!("Medians of rounds that take turns, on {}.", version(&mut database.admin()));
+}
+
+/// Single rules, identity, roles and scopes.
+fn basics(database: &Database) {
     let mut admin = database.admin();
     println!("Laying out {} rows three times ...", cases::ROWS);
     cases::lay_out(&mut admin);
@@ -39,7 +60,6 @@ fn main() {
     let tokens = roles::lay_out(&mut admin);
     println!("{}", roles::per_row(&mut admin, &mut app, &tokens));
     println!("{}", roles::first_statements(&mut admin, &mut app, &tokens));
-    println!("Medians of {ROUNDS} rounds that take turns, on {}.", version(&mut app));
 }
 
 /// Saying who acts, and checking it.
