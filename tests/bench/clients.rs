@@ -1,34 +1,34 @@
 //! Several clients at once.
 
 use crate::median;
-use crate::posts::CONTENDERS;
+use crate::rules::Entrant;
 use postgres::{Client, Statement};
 use std::time::{Duration, Instant};
 
 const CLIENTS: usize = 8;
-/// Turns of each contender.
+/// Turns of each entrant that count; in one before them prepared statements settle on their plans.
 const ROUNDS: usize = 7;
 /// How long a turn is.
 const TURN: Duration = Duration::from_millis(100);
-/// Executions until a prepared statement has settled on its plan.
-const WARM_UP: usize = 10;
 
 /// The seconds a query takes when all clients send theirs without pause: the elapsed time by the number of queries.
-pub fn measure(connect: impl Fn(usize) -> (Client, Statement), keys: &[i64]) -> [f64; CONTENDERS.len()] {
-    let mut contenders: [Vec<_>; CONTENDERS.len()] =
-        std::array::from_fn(|contender| (0..CLIENTS).map(|_| connect(contender)).collect());
-    for (client, statement) in contenders.iter_mut().flatten() {
-        for run in 0..WARM_UP {
-            client.query(statement, &[&keys[run % keys.len()]]).expect("the query runs");
+pub fn measure(
+    entrants: &[Entrant],
+    keys: &[i64],
+    connect: impl Fn(&Entrant) -> (Client, Statement),
+) -> Vec<Option<f64>> {
+    let mut crowds: Vec<Vec<_>> =
+        entrants.iter().map(|entrant| (0..CLIENTS).map(|_| connect(entrant)).collect()).collect();
+    let mut times = vec![Vec::new(); crowds.len()];
+    for round in 0..=ROUNDS {
+        for (clients, times) in crowds.iter_mut().zip(&mut times) {
+            let seconds = turn(clients, keys);
+            if round > 0 {
+                times.push(seconds);
+            }
         }
     }
-    let mut times = [const { Vec::new() }; CONTENDERS.len()];
-    for _ in 0..ROUNDS {
-        for (clients, times) in contenders.iter_mut().zip(&mut times) {
-            times.push(turn(clients, keys));
-        }
-    }
-    times.map(median)
+    times.into_iter().map(|times| Some(median(times))).collect()
 }
 
 fn turn(clients: &mut [(Client, Statement)], keys: &[i64]) -> f64 {

@@ -23,7 +23,7 @@ const ROUNDS: usize = 31;
 /// How long a contender runs per turn: once where that takes longer.
 const SLICE: Duration = Duration::from_millis(40);
 
-/// `bench [PART [WHICH]]`: one of the parts `basics` and `filters`, and of the latter the rules whose name has WHICH in it.
+/// `bench [PART [WHICH]]`: only the part `basics` or `filters`, and of the latter the rules with WHICH in their name.
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let part = arguments.first().map_or("", String::as_str);

@@ -1,7 +1,7 @@
 //! The tables of the filters' benchmark.
 //!
 //! Every contender has posts and their tags in a schema of its own; users, authors and tags, which none of them
-//! protects, are shared. A contender's connections have its schema in their search path, so that all send the same text.
+//! protects, are shared. A contender's connections have its schema in their search path: all send the same text.
 
 use crate::cases;
 use postgres::Client;
@@ -28,6 +28,8 @@ const SHARED: &str = "
 
     CREATE TABLE app_roles (user_id text, role text, PRIMARY KEY (user_id, role));
     INSERT INTO app_roles VALUES ('u9', 'editor'), ('u8', 'owners'), ('u8', 'reviewers'), ('u8', 'writers');
+    CREATE VIEW my_roles AS
+        SELECT role FROM app_roles WHERE user_id = (SELECT current_setting('app.user_id', true));
     CREATE SCHEMA auth;
     CREATE FUNCTION auth.uid() RETURNS text STABLE LANGUAGE sql AS $$ SELECT coalesce(
         nullif(current_setting('request.jwt.claim.sub', true), ''),

@@ -18,9 +18,10 @@ pub enum Reader {
 pub struct Rule {
     pub name: &'static str,
     pub reader: Reader,
-    /// The condition in the WHERE clause of who needs no row-level security. IN and EXISTS plan alike there: both are
-    /// semi-joins, whose direction the planner chooses by cost.
-    pub condition: &'static str,
+    /// The condition in the WHERE clause of who needs no row-level security, in the forms that somebody skilled tries;
+    /// the fastest of a reading is the limit. IN and EXISTS are one form there, a join whose order the planner chooses,
+    /// but not below OR; an EXISTS that is tested (IS TRUE) stays where it stands.
+    pub conditions: &'static [(&'static str, &'static str)],
     /// Roles and their filters.
     filters: &'static [(&'static str, &'static str)],
     /// The best policies. In a policy the planner leaves a sub-select where it stands, so that its form decides:
@@ -44,19 +45,17 @@ pub const RULES: [Rule; 12] = [
     Rule {
         name: "all rows",
         reader: Reader::Editor,
-        condition: "true",
+        conditions: &[("", "true")],
         filters: &[("editor", "{}")],
-        by_hand: &["EXISTS (SELECT FROM app_roles r
-            WHERE r.user_id = (SELECT current_setting('app.user_id', true)) AND r.role = 'editor')"],
+        by_hand: &["EXISTS (SELECT FROM my_roles WHERE role = 'editor')"],
         supabase: &["(SELECT authorize('editor'))"],
         related: None,
-        plpgsql: "EXISTS (SELECT FROM app_roles r
-            WHERE r.user_id = current_setting('app.user_id', true) AND r.role = 'editor')",
+        plpgsql: "EXISTS (SELECT FROM my_roles WHERE role = 'editor')",
     },
     Rule {
         name: "owner, index",
         reader: Reader::Plain,
-        condition: "owner_id = 'u7'",
+        conditions: &[("", "owner_id = 'u7'")],
         filters: &[("users", OWN)],
         by_hand: &["owner_id = (SELECT current_setting('app.user_id', true))"],
         supabase: &["(SELECT auth.uid()) = owner_id"],
@@ -66,7 +65,7 @@ pub const RULES: [Rule; 12] = [
     Rule {
         name: "owner, no index",
         reader: Reader::Plain,
-        condition: "creator_id = 'u7'",
+        conditions: &[("", "creator_id = 'u7'")],
         filters: &[("users", r#"{"creator_id": {"equals": "__loggedInUserId"}}"#)],
         by_hand: &["creator_id = (SELECT current_setting('app.user_id', true))"],
         supabase: &["(SELECT auth.uid()) = creator_id"],
@@ -76,7 +75,7 @@ pub const RULES: [Rule; 12] = [
     Rule {
         name: "status in list, half of the rows",
         reader: Reader::Plain,
-        condition: "status IN ('review', 'published')",
+        conditions: &[("", "status IN ('review', 'published')")],
         filters: &[("users", r#"{"status": {"in": ["review", "published"]}}"#)],
         by_hand: &["status IN ('review', 'published')"],
         supabase: &["status IN ('review', 'published')"],
@@ -86,7 +85,10 @@ pub const RULES: [Rule; 12] = [
     Rule {
         name: "one level, 2 authors",
         reader: Reader::Plain,
-        condition: "author_id IN (SELECT a.id FROM authors a WHERE a.user_id = 'u7')",
+        conditions: &[
+            ("join", "author_id IN (SELECT a.id FROM authors a WHERE a.user_id = 'u7')"),
+            ("in place", "EXISTS (SELECT FROM authors a WHERE a.id = author_id AND a.user_id = 'u7') IS TRUE"),
+        ],
         filters: &[("users", AUTHORED)],
         by_hand: &["author_id = ANY (ARRAY(
             SELECT a.id FROM authors a WHERE a.user_id = (SELECT current_setting('app.user_id', true))))"],
@@ -98,7 +100,10 @@ pub const RULES: [Rule; 12] = [
     Rule {
         name: "one level, half of the authors",
         reader: Reader::Plain,
-        condition: "author_id IN (SELECT a.id FROM authors a WHERE a.active)",
+        conditions: &[
+            ("join", "author_id IN (SELECT a.id FROM authors a WHERE a.active)"),
+            ("in place", "EXISTS (SELECT FROM authors a WHERE a.id = author_id AND a.active) IS TRUE"),
+        ],
         filters: &[("users", r#"{"author": {"active": {"equals": true}}}"#)],
         by_hand: &["EXISTS (SELECT FROM authors a WHERE a.id = author_id AND a.active)"],
         supabase: &["author_id IN (SELECT related())"],
@@ -108,8 +113,18 @@ pub const RULES: [Rule; 12] = [
     Rule {
         name: "two levels, 20 authors",
         reader: Reader::Plain,
-        condition: "author_id IN (SELECT a.id FROM authors a JOIN users u ON u.id = a.user_id
-            WHERE u.email LIKE '%@tinymedia.com')",
+        conditions: &[
+            (
+                "join",
+                "author_id IN (SELECT a.id FROM authors a JOIN users u ON u.id = a.user_id
+                WHERE u.email LIKE '%@tinymedia.com')",
+            ),
+            (
+                "in place",
+                "EXISTS (SELECT FROM authors a JOIN users u ON u.id = a.user_id
+                WHERE a.id = author_id AND u.email LIKE '%@tinymedia.com') IS TRUE",
+            ),
+        ],
         filters: &[("users", r#"{"author": {"user": {"email": {"ends_with": "@tinymedia.com"}}}}"#)],
         by_hand: &["author_id = ANY (ARRAY(SELECT a.id FROM authors a JOIN users u ON u.id = a.user_id
             WHERE u.email LIKE '%@tinymedia.com'))"],
@@ -124,8 +139,18 @@ pub const RULES: [Rule; 12] = [
     Rule {
         name: "two levels, half of the authors",
         reader: Reader::Plain,
-        condition: "author_id IN (SELECT a.id FROM authors a JOIN users u ON u.id = a.user_id
-            WHERE u.email LIKE '%@stagemedia.com')",
+        conditions: &[
+            (
+                "join",
+                "author_id IN (SELECT a.id FROM authors a JOIN users u ON u.id = a.user_id
+                WHERE u.email LIKE '%@stagemedia.com')",
+            ),
+            (
+                "in place",
+                "EXISTS (SELECT FROM authors a JOIN users u ON u.id = a.user_id
+                WHERE a.id = author_id AND u.email LIKE '%@stagemedia.com') IS TRUE",
+            ),
+        ],
         filters: &[("users", r#"{"author": {"user": {"email": {"ends_with": "@stagemedia.com"}}}}"#)],
         by_hand: &["EXISTS (SELECT FROM authors a JOIN users u ON u.id = a.user_id
             WHERE a.id = author_id AND u.email LIKE '%@stagemedia.com')"],
@@ -140,7 +165,18 @@ pub const RULES: [Rule; 12] = [
     Rule {
         name: "many to many, a rare tag",
         reader: Reader::Plain,
-        condition: "id IN (SELECT p.post_id FROM posts_tags p JOIN tags t ON t.id = p.tag_id WHERE t.label = 'rare')",
+        conditions: &[
+            (
+                "join",
+                "id IN (SELECT p.post_id FROM posts_tags p JOIN tags t ON t.id = p.tag_id
+                WHERE t.label = 'rare')",
+            ),
+            (
+                "in place",
+                "EXISTS (SELECT FROM posts_tags p JOIN tags t ON t.id = p.tag_id
+                WHERE p.post_id = posts.id AND t.label = 'rare') IS TRUE",
+            ),
+        ],
         filters: &[("users", r#"{"tags": {"some": {"label": {"equals": "rare"}}}}"#)],
         by_hand: &["id = ANY (ARRAY(
             SELECT p.post_id FROM posts_tags p JOIN tags t ON t.id = p.tag_id WHERE t.label = 'rare'))"],
@@ -154,7 +190,18 @@ pub const RULES: [Rule; 12] = [
     Rule {
         name: "many to many, a tag of every 8th post",
         reader: Reader::Plain,
-        condition: "id IN (SELECT p.post_id FROM posts_tags p JOIN tags t ON t.id = p.tag_id WHERE t.label = 'news')",
+        conditions: &[
+            (
+                "join",
+                "id IN (SELECT p.post_id FROM posts_tags p JOIN tags t ON t.id = p.tag_id
+                WHERE t.label = 'news')",
+            ),
+            (
+                "in place",
+                "EXISTS (SELECT FROM posts_tags p JOIN tags t ON t.id = p.tag_id
+                WHERE p.post_id = posts.id AND t.label = 'news') IS TRUE",
+            ),
+        ],
         filters: &[("users", r#"{"tags": {"some": {"label": {"equals": "news"}}}}"#)],
         by_hand: &["EXISTS (SELECT FROM posts_tags p JOIN tags t ON t.id = p.tag_id
             WHERE p.post_id = posts.id AND t.label = 'news')"],
@@ -168,19 +215,17 @@ pub const RULES: [Rule; 12] = [
     Rule {
         name: "three roles, each by an index",
         reader: Reader::Several,
-        condition: "owner_id = 'u8' OR author_id IN (5, 6) OR id < 100",
+        conditions: &[("", "owner_id = 'u8' OR author_id IN (5, 6) OR id < 100")],
         filters: &[
             ("owners", OWN),
             ("writers", r#"{"author_id": {"in": [5, 6]}}"#),
             ("reviewers", r#"{"id": {"lt": 100}}"#),
         ],
         by_hand: &[
-            "EXISTS (SELECT FROM app_roles r
-                WHERE r.user_id = (SELECT current_setting('app.user_id', true)) AND r.role = 'owners') AND owner_id = (SELECT current_setting('app.user_id', true))",
-            "EXISTS (SELECT FROM app_roles r
-                WHERE r.user_id = (SELECT current_setting('app.user_id', true)) AND r.role = 'writers') AND author_id IN (5, 6)",
-            "EXISTS (SELECT FROM app_roles r
-                WHERE r.user_id = (SELECT current_setting('app.user_id', true)) AND r.role = 'reviewers') AND id < 100",
+            "EXISTS (SELECT FROM my_roles WHERE role = 'owners')
+                AND owner_id = (SELECT current_setting('app.user_id', true))",
+            "EXISTS (SELECT FROM my_roles WHERE role = 'writers') AND author_id IN (5, 6)",
+            "EXISTS (SELECT FROM my_roles WHERE role = 'reviewers') AND id < 100",
         ],
         supabase: &[
             "(SELECT authorize('owners')) AND (SELECT auth.uid()) = owner_id",
@@ -188,25 +233,37 @@ pub const RULES: [Rule; 12] = [
             "(SELECT authorize('reviewers')) AND id < 100",
         ],
         related: None,
-        plpgsql: "EXISTS (SELECT FROM app_roles r
-            WHERE r.user_id = current_setting('app.user_id', true) AND r.role = 'owners') AND owner_id = current_setting('app.user_id', true)
-            OR EXISTS (SELECT FROM app_roles r
-            WHERE r.user_id = current_setting('app.user_id', true) AND r.role = 'writers') AND author_id IN (5, 6) OR EXISTS (SELECT FROM app_roles r
-            WHERE r.user_id = current_setting('app.user_id', true) AND r.role = 'reviewers') AND id < 100",
+        plpgsql: "EXISTS (SELECT FROM my_roles WHERE role = 'owners')
+            AND owner_id = current_setting('app.user_id', true)
+            OR EXISTS (SELECT FROM my_roles WHERE role = 'writers') AND author_id IN (5, 6)
+            OR EXISTS (SELECT FROM my_roles WHERE role = 'reviewers') AND id < 100",
     },
     Rule {
         name: "three roles, one by a relation",
         reader: Reader::Several,
-        condition: "owner_id = 'u8' OR status IN ('review')
-            OR author_id IN (SELECT a.id FROM authors a WHERE a.user_id = 'u8')",
+        conditions: &[
+            (
+                "IN",
+                "owner_id = 'u8' OR status IN ('review')
+                OR author_id IN (SELECT a.id FROM authors a WHERE a.user_id = 'u8')",
+            ),
+            (
+                "EXISTS",
+                "owner_id = 'u8' OR status IN ('review')
+                OR EXISTS (SELECT FROM authors a WHERE a.id = author_id AND a.user_id = 'u8')",
+            ),
+            (
+                "ARRAY",
+                "owner_id = 'u8' OR status IN ('review')
+                OR author_id = ANY (ARRAY(SELECT a.id FROM authors a WHERE a.user_id = 'u8'))",
+            ),
+        ],
         filters: &[("owners", OWN), ("writers", AUTHORED), ("reviewers", r#"{"status": {"in": ["review"]}}"#)],
         by_hand: &[
-            "EXISTS (SELECT FROM app_roles r
-                WHERE r.user_id = (SELECT current_setting('app.user_id', true)) AND r.role = 'owners') AND owner_id = (SELECT current_setting('app.user_id', true))",
-            "EXISTS (SELECT FROM app_roles r
-                WHERE r.user_id = (SELECT current_setting('app.user_id', true)) AND r.role = 'reviewers') AND status IN ('review')",
-            "EXISTS (SELECT FROM app_roles r
-                WHERE r.user_id = (SELECT current_setting('app.user_id', true)) AND r.role = 'writers') AND author_id = ANY (ARRAY(
+            "EXISTS (SELECT FROM my_roles WHERE role = 'owners')
+                AND owner_id = (SELECT current_setting('app.user_id', true))",
+            "EXISTS (SELECT FROM my_roles WHERE role = 'reviewers') AND status IN ('review')",
+            "EXISTS (SELECT FROM my_roles WHERE role = 'writers') AND author_id = ANY (ARRAY(
                 SELECT a.id FROM authors a WHERE a.user_id = (SELECT current_setting('app.user_id', true))))",
         ],
         supabase: &[
@@ -215,17 +272,30 @@ pub const RULES: [Rule; 12] = [
             "(SELECT authorize('writers')) AND author_id IN (SELECT related())",
         ],
         related: Some("SELECT a.id FROM public.authors a WHERE a.user_id = (SELECT auth.uid())"),
-        plpgsql: "EXISTS (SELECT FROM app_roles r
-            WHERE r.user_id = current_setting('app.user_id', true) AND r.role = 'owners') AND owner_id = current_setting('app.user_id', true)
-            OR EXISTS (SELECT FROM app_roles r
-            WHERE r.user_id = current_setting('app.user_id', true) AND r.role = 'reviewers') AND status IN ('review')
-            OR EXISTS (SELECT FROM app_roles r
-            WHERE r.user_id = current_setting('app.user_id', true) AND r.role = 'writers') AND EXISTS (SELECT FROM authors a
+        plpgsql: "EXISTS (SELECT FROM my_roles WHERE role = 'owners')
+            AND owner_id = current_setting('app.user_id', true)
+            OR EXISTS (SELECT FROM my_roles WHERE role = 'reviewers') AND status IN ('review')
+            OR EXISTS (SELECT FROM my_roles WHERE role = 'writers') AND EXISTS (SELECT FROM authors a
                 WHERE a.id = author_id AND a.user_id = current_setting('app.user_id', true))",
     },
 ];
 
+/// Who sends a query: a contender, or one form of the first.
+pub struct Entrant {
+    pub schema: &'static str,
+    pub form: &'static str,
+    /// What stands in the WHERE clause.
+    pub condition: &'static str,
+}
+
 impl Rule {
+    /// All who send a query under this rule, the forms of the first contender first.
+    pub fn entrants(&self) -> Vec<Entrant> {
+        let [open, protected @ ..] = CONTENDERS;
+        let forms = self.conditions.iter().map(|(form, condition)| Entrant { schema: open, form, condition });
+        forms.chain(protected.map(|schema| Entrant { schema, form: "", condition: "true" })).collect()
+    }
+
     /// Makes this the rule of all tables.
     pub fn enact(&self, admin: &mut Client) {
         let [_, rolecalled, by_hand, supabase, plpgsql] = CONTENDERS;
