@@ -1,4 +1,5 @@
-//! What rules over columns and relations cost: each reading of each rule, by five contenders.
+//! What rules over columns and relations cost: each reading of each rule, by five contenders with a session each.
+//! BENCH_EXPLAIN=1 prints their plans.
 
 use crate::posts;
 use crate::rules::{Entrant, RULES, Reader, Rule};
