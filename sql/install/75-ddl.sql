@@ -53,9 +53,11 @@ BEGIN
     IF NOT EXISTS (SELECT FROM protected_tables) AND NOT EXISTS (SELECT FROM column_names) THEN
         RETURN;
     END IF;
-    PERFORM follow_rename(n.target, n.name, a.attname)
-       FROM column_names n JOIN pg_attribute a ON a.attrelid = n.target AND a.attnum = n.number
-      WHERE a.attname <> n.name AND NOT a.attisdropped;
+    IF tg_tag = 'ALTER TABLE' THEN
+        PERFORM follow_rename(n.target, n.name, a.attname)
+           FROM column_names n JOIN pg_attribute a ON a.attrelid = n.target AND a.attnum = n.number
+          WHERE a.attname <> n.name AND NOT a.attisdropped;
+    END IF;
     PERFORM refresh_exposed(e.target) FROM exposed_views e
       JOIN pg_event_trigger_ddl_commands() d ON d.classid = 'pg_class'::regclass AND d.objid = e.target;
     PERFORM include_children(target) FROM (
@@ -78,7 +80,14 @@ CREATE FUNCTION rolecall.after_drop() RETURNS event_trigger
 DECLARE
     lost record;
 BEGIN
-    IF NOT EXISTS (SELECT FROM compiled_policies) AND NOT EXISTS (SELECT FROM column_names) THEN
+    -- Most of what is dropped is none of rolecall's business, such as temporary tables.
+    IF NOT EXISTS (
+        SELECT FROM pg_event_trigger_dropped_objects() d
+         WHERE d.object_type = 'policy'
+            OR d.classid = 'pg_class'::regclass
+               AND (EXISTS (SELECT FROM column_names n WHERE n.target = d.objid)
+                 OR EXISTS (SELECT FROM compiled_policies c WHERE c.target = d.objid)
+                 OR EXISTS (SELECT FROM exposed_views e WHERE e.shown_as = d.objid))) THEN
         RETURN;
     END IF;
     FOR lost IN
