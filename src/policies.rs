@@ -21,7 +21,7 @@ use std::collections::HashMap;
 /// Protects a table, with its partitions and children: whoever reads one of those directly does not pass its policies.
 pub fn enable(target: pg_sys::Oid) -> Result<(), Error> {
     let _ours = Ours::begin();
-    alter(target, ON)?;
+    turn_on(target)?;
     recompile(target)
 }
 
@@ -37,7 +37,11 @@ pub fn disable(target: pg_sys::Oid) -> Result<(), Error> {
                 drop_policy(table, &policy, &name)?;
             }
         }
-        alter(table, "DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY")?;
+        Spi::run(&format!("ALTER TABLE {name} DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY"))?;
+        let gated = "SELECT true FROM pg_catalog.pg_trigger WHERE tgrelid = $1 AND tgname = 'rolecall_truncate'";
+        if query::one::<bool>(gated, &[table.into()])?.is_some() {
+            Spi::run(&format!("DROP TRIGGER rolecall_truncate ON {name}"))?;
+        }
         Spi::run_with_args("DELETE FROM rolecall.compiled_policies WHERE target = $1", &[table.into()])?;
     }
     relation_views::sweep()
@@ -123,7 +127,15 @@ pub fn is_left_over(target: pg_sys::Oid) -> Result<bool, Error> {
     Ok(query::one::<bool>(query, &[target.into()])? == Some(true))
 }
 
-const ON: &str = "ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY";
+/// Row-level security, and a gate for the command that it does not know.
+fn turn_on(target: pg_sys::Oid) -> Result<(), Error> {
+    let name = name_of(target)?;
+    Spi::run(&format!("ALTER TABLE {name} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"))?;
+    Ok(Spi::run(&format!(
+        "CREATE OR REPLACE TRIGGER rolecall_truncate BEFORE TRUNCATE ON {name} \
+         FOR EACH STATEMENT EXECUTE FUNCTION rolecall_relations.guard_truncate()"
+    ))?)
+}
 
 thread_local! {
     /// How many of rolecall's own changes of tables are under way.
@@ -148,7 +160,7 @@ impl Drop for Ours {
 
 fn include(child: pg_sys::Oid, wanted: &[String; 4]) -> Result<(), Error> {
     if compiled(child)?.is_empty() {
-        alter(child, ON)?;
+        turn_on(child)?;
     }
     apply(child, wanted)
 }
@@ -291,10 +303,6 @@ fn compiled(target: pg_sys::Oid) -> Result<HashMap<String, String>, Error> {
         }
         Ok(present)
     })
-}
-
-fn alter(target: pg_sys::Oid, what: &str) -> Result<(), Error> {
-    Ok(Spi::run(&format!("ALTER TABLE {} {what}", name_of(target)?))?)
 }
 
 fn name(action: &str) -> String {

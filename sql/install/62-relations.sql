@@ -54,3 +54,17 @@ CREATE FUNCTION rolecall_relations.refused(action text, target regclass) RETURNS
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'refused_wrapper';
 COMMENT ON FUNCTION rolecall_relations.refused(text, regclass) IS
     'Raises the error of a row that may not be written, with a hint at the rules that would have let it pass';
+
+CREATE FUNCTION rolecall_relations.guard_truncate() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF row_security_active(TG_RELID) AND NOT rolecall.has_role('admins') THEN
+        RAISE insufficient_privilege
+            USING MESSAGE = format('permission denied: TRUNCATE removes all rows of %s, whatever the rules say', TG_RELID::regclass),
+                  HINT = 'DELETE removes those that you may delete.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rolecall_relations.guard_truncate() IS
+    'Lets only administrators empty a protected table, and those whom row-level security does not concern';

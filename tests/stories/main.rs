@@ -55,3 +55,4 @@ mod standby;
 mod support;
 mod token_attacks;
 mod tokens;
+mod truncate;

@@ -51,7 +51,10 @@ fn tasks(client: &mut Client) -> Vec<String> {
 }
 
 fn triggers(client: &mut Client) -> Vec<String> {
-    column(client, "SELECT tgrelid::regclass || ' ' || tgname FROM pg_trigger WHERE tgname ~ '^rolecall' ORDER BY 1")
+    column(
+        client,
+        "SELECT tgrelid::regclass || ' ' || tgname FROM pg_trigger WHERE tgname ~ '^rolecall_preset' ORDER BY 1",
+    )
 }
 
 #[test]
