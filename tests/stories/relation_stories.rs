@@ -161,3 +161,67 @@ fn names_and_values_are_never_sql() {
     admin.execute("SELECT rolecall.allow('guest', 'j1', 'select', $1::text::jsonb)", &[&path]).unwrap();
     assert!(column(&mut app, "SELECT id::text FROM j1").is_empty());
 }
+
+#[test]
+fn partitions_and_children_have_rules_over_relations_too() {
+    let house = House::new();
+    let mut admin = house.database.admin();
+    run(
+        &mut admin,
+        &format!(
+            r#"CREATE TABLE visits (id int, author_id text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+            CREATE TABLE visits_1 PARTITION OF visits FOR VALUES FROM (0) TO (10);
+            CREATE TABLE past_tags () INHERITS (tags);
+            INSERT INTO visits VALUES (1, 'a1'), (2, 'a2'); INSERT INTO past_tags VALUES (9, 'old');
+            INSERT INTO posts_tags VALUES ('p1', 3);
+            GRANT SELECT ON visits, visits_1, past_tags TO {};
+            SELECT rolecall.protect('visits');
+            SELECT rolecall.relate('visits', 'author', 'authors', '{{author_id}}', '{{id}}');
+            SELECT rolecall.allow('guest', 'visits', 'select', '{{"author": {{"name": {{"equals": "Ben W"}}}}}}');
+            SELECT rolecall.allow('guest', 'tags', 'select', '{{"posts": {{"none": {{"stars": {{"equals": 10}}}}}}}}');
+            CREATE TABLE visits_2 PARTITION OF visits FOR VALUES FROM (10) TO (20);
+            INSERT INTO visits VALUES (11, 'a1'), (12, 'a2'); GRANT SELECT ON visits_2 TO {};"#,
+            house.app, house.app
+        ),
+    );
+    let mut app = house.connect(None);
+    for (table, expected) in
+        [("visits", "2 12"), ("visits_1", "2"), ("visits_2", "12"), ("tags", "9"), ("past_tags", "9")]
+    {
+        assert_eq!(
+            column(&mut app, &format!("SELECT id::text FROM {table} ORDER BY {table}.id")).join(" "),
+            expected,
+            "{table}"
+        );
+    }
+}
+
+#[test]
+fn keys_of_other_types_and_collations_are_compared() {
+    let database = database();
+    let mut admin = database.admin();
+    let login = database.login("app");
+    run(
+        &mut admin,
+        &format!(
+            r#"CREATE COLLATION folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+            CREATE DOMAIN code AS text;
+            CREATE TABLE big (id bigint PRIMARY KEY, c text COLLATE "C" UNIQUE, f text COLLATE folded UNIQUE, d code UNIQUE, u uuid UNIQUE);
+            CREATE TABLE small (id int PRIMARY KEY, big_id smallint REFERENCES big, c text COLLATE "POSIX", f text COLLATE folded, d varchar, u uuid);
+            INSERT INTO big VALUES (1, 'x', 'Straight', 'k', '00000000-0000-0000-0000-000000000001'), (2, 'y', 'other', 'l', NULL);
+            INSERT INTO small VALUES (1, 1, 'x', 'STRAIGHT', 'k', '00000000-0000-0000-0000-000000000001'), (2, 2, 'X', 'OTHER', 'K', NULL), (3, NULL, NULL, NULL, NULL, NULL);
+            GRANT SELECT ON small TO {login};
+            SELECT rolecall.protect('small');
+            SELECT rolecall.relate('small', 'by_' || k, 'big', ARRAY[k], ARRAY[k]) FROM unnest('{{c,f,d,u}}'::text[]) k;"#
+        ),
+    );
+    let mut app = database.connect(&login);
+    for (relation, expected) in [("big", "1 2"), ("by_c", "1"), ("by_f", "1 2"), ("by_d", "1"), ("by_u", "1")] {
+        let filter = format!(r#"{{"{relation}": {{}}}}"#);
+        admin.execute("SELECT rolecall.allow('guest', 'small', 'select', $1::text::jsonb)", &[&filter]).unwrap();
+        assert_eq!(column(&mut app, "SELECT id::text FROM small ORDER BY small.id").join(" "), expected, "{relation}");
+        let keys: Vec<_> =
+            (1..=3).flat_map(|id| column(&mut app, &format!("SELECT id::text FROM small WHERE id = {id}"))).collect();
+        assert_eq!(keys.join(" "), expected, "{relation} by key");
+    }
+}
