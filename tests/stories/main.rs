@@ -47,6 +47,7 @@ mod relations;
 mod role_names;
 mod role_races;
 mod roles;
+mod rule_attacks;
 mod scopes;
 mod secrets;
 mod server_tokens;
