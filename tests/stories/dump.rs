@@ -1,6 +1,8 @@
 //! Dump and restore: the same people, the same rules, the same rows.
 
+use crate::relations::House;
 use crate::support::*;
+use postgres::Client;
 use rolecall_tests::Database;
 use std::io::Write;
 use std::process::Stdio;
@@ -79,4 +81,85 @@ fn a_restored_dump_gives_the_same_answers() {
     run(&mut admin, "SELECT rolecall.allow('guest', 'notes', 'select', '{\"id\": {\"equals\": 5}}')");
     run(&mut app, "SELECT rolecall.logout()");
     assert_eq!(notes(&mut app), 1, "rules go on from where they were");
+}
+
+/// All that a rule can be made of: relations from foreign keys and named ones, the users' table, columns, presets, a view.
+#[test]
+fn rules_with_relations_columns_and_presets_are_restored() {
+    let house = House::new();
+    let mut admin = house.database.admin();
+    run(
+        &mut admin,
+        &format!(
+            r#"SELECT rolecall.create_role('editor'), rolecall.create_role('reader');
+            SELECT rolecall.grant_role('editor', 'ann'), rolecall.grant_role('reader', 'ben');
+            GRANT INSERT ON posts TO {app}; GRANT INSERT, SELECT ON comments TO {app};
+            SELECT rolecall.allow('editor', 'posts', 'all', '{{"createdBy": {{"is_self": true}}}}', preset => '{{"created_by_id": "__loggedInUserId"}}');
+            SELECT rolecall.allow('reader', 'posts', 'select', '{{"tags": {{"some": {{"label": {{"equals": "tech"}}}}}}}}', columns => '{{id,title}}');
+            SELECT rolecall.allow('users', 'users', 'select', '{{"OR": [{{"is_self": true}}, {{"reports": {{"some": {{"is_self": true}}}}}}]}}');
+            SELECT rolecall.allow('guest', 'comments', 'select', '{{"post": {{"author": {{"user": {{"active": {{"equals": true}}}}}}}}}}');
+            SELECT rolecall.expose('posts'); GRANT SELECT ON posts_exposed TO {app};"#,
+            app = house.app
+        ),
+    );
+    let views = "SELECT relname || pg_get_viewdef(oid) FROM pg_class
+                  WHERE relnamespace = 'rolecall_relations'::regnamespace ORDER BY 1";
+    let policies =
+        "SELECT concat_ws(' ', tablename, policyname, permissive, cmd, qual, with_check) FROM pg_policies ORDER BY 1";
+    let written = "SELECT concat_ws(' ', role, target, action, filter, columns, new_row, preset) FROM rolecall.permissions ORDER BY 1";
+    let restored = restore(&house.database);
+    for catalog in [views, policies, written] {
+        let before = column(&mut admin, catalog);
+        assert!(before.len() > 3);
+        assert_eq!(column(&mut restored.admin(), catalog), before);
+    }
+    let mut new = restored.admin();
+    let mut app = restored.connect(&house.app);
+    let answers = |app: &mut Client, new: &mut Client, renamed: bool| {
+        let [title, creator] = if renamed { ["headline", "made_by"] } else { ["title", "created_by_id"] };
+        run(app, "SELECT rolecall.logout()");
+        assert_eq!(column(app, "SELECT id FROM comments ORDER BY 1"), ["c1", "c2", "c3", "c5", "c6"]);
+        authenticate(app, &token(new, "ann", "seven dwarfs, 1 giant"), true);
+        assert_eq!(column(app, &format!("SELECT id || {title} FROM posts ORDER BY 1")), ["p1One", "p6Six"]);
+        assert_eq!(column(app, "SELECT id FROM users ORDER BY 1"), ["ann"]);
+        let insert = format!("INSERT INTO posts (id, {creator}) VALUES ('new', 'ben') RETURNING {creator}");
+        let mut transaction = app.transaction().unwrap();
+        assert_eq!(transaction.query_one(&insert, &[]).unwrap().get::<_, String>(0), "ann");
+        transaction.rollback().unwrap();
+        authenticate(app, &token(new, "ben", "seven dwarfs, 1 giant"), true);
+        assert_eq!(
+            column(app, &format!("SELECT id FROM posts WHERE {title} IS NOT NULL ORDER BY 1")),
+            ["p1", "p3", "p7"]
+        );
+        assert_eq!(column(app, "SELECT id FROM posts WHERE id = 'p2'"), [""; 0]);
+        assert_eq!(column(app, "SELECT id FROM users ORDER BY 1"), ["ann", "ben"]);
+        refused(app, "SELECT stars FROM posts", "42501", "may read column \"stars\"");
+        refused(
+            app,
+            &format!("INSERT INTO posts (id, {creator}) VALUES ('new', 'ben')"),
+            "42501",
+            "row-level security",
+        );
+        let cells = format!("SELECT concat_ws(' ', id, {title}, stars) FROM posts_exposed ORDER BY 1");
+        assert_eq!(column(app, &cells), ["p1 One", "p3 Three", "p7 "]);
+    };
+    answers(&mut app, &mut new, false);
+    refused(&mut new, "ALTER TABLE tags DROP COLUMN label CASCADE", "55000", "rules of rolecall on");
+    run(
+        &mut new,
+        "ALTER TABLE tags RENAME label TO word; ALTER TABLE tags RENAME TO labels; ALTER TABLE posts RENAME title TO headline;
+         ALTER TABLE posts RENAME created_by_id TO made_by; ALTER TABLE users RENAME id TO login; ALTER TABLE users RENAME login TO id;
+         ALTER TABLE users RENAME active TO working; ALTER TABLE posts_tags DROP CONSTRAINT posts_tags_tag_id_fkey;",
+    );
+    answers(&mut app, &mut new, true);
+    // Compiled again there, and dumped once more, it is still the same.
+    run(
+        &mut new,
+        "SELECT rolecall.allow('reader', 'posts', 'select', filter, columns => '{id,headline}') FROM rolecall.permissions
+          WHERE role = 'reader';
+         SELECT rolecall.relate('posts', 'createdBy', 'users', '{made_by}', '{id}')",
+    );
+    answers(&mut app, &mut new, true);
+    let again = restore(&restored);
+    answers(&mut again.connect(&house.app), &mut again.admin(), true);
 }

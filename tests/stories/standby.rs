@@ -130,3 +130,33 @@ fn passwords_and_api_tokens_are_good_on_a_standby() {
         assert_eq!(sqlstate(app.query("SELECT FROM notes", &[])).0, "28000");
     });
 }
+
+/// A rule that walks relations, in both forms, and what it reads may change meanwhile.
+#[test]
+fn relations_are_walked_on_a_standby() {
+    replicated(|pair| {
+        run(
+            &mut pair.story.database.admin(),
+            r#"CREATE TABLE people (id text PRIMARY KEY); CREATE TABLE folders (id int PRIMARY KEY);
+               CREATE TABLE shares (folder_id int REFERENCES folders, person_id text REFERENCES people, PRIMARY KEY (folder_id, person_id));
+               INSERT INTO people VALUES ('u1'), ('u2'); INSERT INTO folders SELECT generate_series(0, 9);
+               INSERT INTO shares VALUES (3, 'u2'), (4, 'u1');
+               ALTER TABLE notes ADD folder_id int REFERENCES folders; UPDATE notes SET folder_id = id % 10; ANALYZE notes;
+               SELECT rolecall.users_table('people', 'id');
+               SELECT rolecall.allow('users', 'notes', 'select', '{"folder": {"people": {"some": {"is_self": true}}}}')"#,
+        );
+        let mut app = pair.connect();
+        assert_eq!(notes(&mut app), 0);
+        authenticate(&mut app, &pair.story.bob, true);
+        let by_key = app.prepare("SELECT count(*) FROM notes WHERE id = $1").unwrap();
+        let seen = |app: &mut Client| {
+            let keys = [3, 4].map(|id: i32| app.query_one(&by_key, &[&id]).unwrap().get::<_, i64>(0));
+            (notes(app), keys)
+        };
+        assert_eq!(seen(&mut app), (1000, [1, 0]));
+        pair.change("UPDATE shares SET person_id = 'u2' WHERE folder_id = 4; DELETE FROM shares WHERE folder_id = 3");
+        assert_eq!(seen(&mut app), (1000, [0, 1]));
+        pair.change("TRUNCATE shares");
+        assert_eq!(seen(&mut app), (0, [0, 0]));
+    });
+}
