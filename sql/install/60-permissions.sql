@@ -46,16 +46,16 @@ COMMENT ON FUNCTION rolecall.file_store(regclass) IS
     'Marks a table as the file store: filestore users may read all of it, filestore admins do everything (administrators)';
 
 CREATE FUNCTION rolecall.compile_filter(target regclass, filter jsonb) RETURNS text
-    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'compile_filter_wrapper';
+    LANGUAGE c STABLE SET search_path = pg_catalog, rolecall, pg_temp AS 'MODULE_PATHNAME', 'compile_filter_wrapper';
 COMMENT ON FUNCTION rolecall.compile_filter(regclass, jsonb) IS 'The SQL condition that a filter becomes';
 
 CREATE FUNCTION rolecall.matches(target regclass, filter jsonb, candidate jsonb) RETURNS boolean
-    LANGUAGE c STABLE SUPPORT rolecall.identity_support AS 'MODULE_PATHNAME', 'matches_wrapper';
+    LANGUAGE c STABLE SUPPORT rolecall.identity_support SET search_path = pg_catalog, rolecall, pg_temp AS 'MODULE_PATHNAME', 'matches_wrapper';
 COMMENT ON FUNCTION rolecall.matches(regclass, jsonb, jsonb) IS
     'Whether a row of the table, given as JSON, matches a filter; for triggers and checks';
 
 CREATE FUNCTION rolecall.preview(target regclass, filter jsonb, username text DEFAULT NULL) RETURNS SETOF jsonb
-    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'preview_wrapper';
+    LANGUAGE c STABLE SET search_path = pg_catalog, rolecall, pg_temp AS 'MODULE_PATHNAME', 'preview_wrapper';
 COMMENT ON FUNCTION rolecall.preview(regclass, jsonb, text) IS
     'The rows that a filter would show a user, or nobody who is logged in, read with the caller''s own privileges (administrators)';
 

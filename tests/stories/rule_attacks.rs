@@ -8,19 +8,19 @@ use std::io::Write;
 use std::process::Stdio;
 
 /// Papers of projects. Bob is in project 1, whose papers he sees; 1 to 5 are his, and he may write those.
-struct Firm {
-    database: Database<'static>,
-    admin: Client,
-    app: String,
-    bob: String,
-    ann: String,
+pub struct Firm {
+    pub database: Database<'static>,
+    pub admin: Client,
+    pub app: String,
+    pub bob: String,
+    pub ann: String,
 }
 
 const IN_PROJECT: &str = r#"{"project": {"people": {"some": {"id": {"equals": "__loggedInUserId"}}}}}"#;
 const OWN: &str = r#"{"owner_id": {"equals": "__loggedInUserId"}}"#;
 
 impl Firm {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let database = database();
         let app = database.login("app");
         let mut admin = database.admin();
@@ -66,7 +66,7 @@ impl Firm {
     }
 
     /// What psql prints for a script of bob's: rows, notices, errors.
-    fn psql(&self, script: &str) -> String {
+    pub fn psql(&self, script: &str) -> String {
         let script = format!(
             "SELECT FROM rolecall.authenticate('{}', true);\nSET search_path = public, mine;\n{script}\n;",
             self.bob
