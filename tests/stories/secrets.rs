@@ -125,3 +125,27 @@ fn errors_repeat_no_secret() {
         assert!(sqlstate(Err::<(), _>(error)).0 != "XX000", "{call}");
     }
 }
+
+/// Who may read or write the data of all tables, as a backup or a report does, gets neither keys nor rights by that.
+#[test]
+fn roles_for_all_data_stay_outside() {
+    let story = Notes::new();
+    let login = story.database.login("reporter");
+    run(&mut story.database.admin(), &format!("GRANT pg_read_all_data, pg_write_all_data TO {login}"));
+    let mut reporter = story.database.connect(&login);
+    let tables =
+        "SELECT oid::regclass FROM pg_class WHERE relnamespace = 'rolecall'::regnamespace AND relkind IN ('r', 'p')";
+    let tables = column(&mut reporter, tables);
+    assert!(tables.len() > 15);
+    for table in tables {
+        assert_eq!(one::<i64>(&mut reporter, &format!("SELECT count(*) FROM {table}")), 0, "{table}");
+        let deleted = reporter.execute(&format!("DELETE FROM {table}"), &[]);
+        if table != "rolecall.audit_entries" || deleted.is_ok() {
+            assert_eq!(deleted.unwrap(), 0, "{table}");
+        }
+    }
+    let grant = "INSERT INTO rolecall.user_roles SELECT * FROM jsonb_populate_record(NULL::rolecall.user_roles, '{}')";
+    refused(&mut reporter, grant, "42501", "row-level security");
+    assert_eq!(notes(&mut reporter), 0);
+    assert_eq!(notes(&mut story.database.admin()), ALL);
+}
