@@ -61,7 +61,7 @@ pub fn row_name(target: pg_sys::Oid) -> Result<String, Error> {
 }
 
 fn columns(target: pg_sys::Oid) -> Result<Vec<Column>, Error> {
-    // A domain is compared as what it is made of.
+    // A domain is compared as what it is made of. Of an array, all is about its elements but the last.
     let query = "
         WITH RECURSIVE base AS (
             SELECT a.attnum, a.atttypid AS type FROM pg_catalog.pg_attribute a
@@ -69,7 +69,8 @@ fn columns(target: pg_sys::Oid) -> Result<Vec<Column>, Error> {
              UNION ALL
             SELECT b.attnum, t.typbasetype FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype = 'd')
         SELECT a.attname::text,
-               CASE WHEN t.typtype = 'e' THEN 'enum' WHEN n.nspname = 'pg_catalog' THEN t.typname::text ELSE '' END,
+               CASE WHEN t.typtype = 'e' THEN 'enum' WHEN x.nspname IS NOT NULL THEN 'citext'
+                    WHEN n.nspname = 'pg_catalog' THEN t.typname::text ELSE '' END,
                pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(t.typname),
                EXISTS (SELECT FROM pg_catalog.pg_constraint c
                         WHERE c.conrelid = a.attrelid AND c.contype IN ('p', 'f') AND a.attnum = ANY (c.conkey)),
@@ -77,11 +78,22 @@ fn columns(target: pg_sys::Oid) -> Result<Vec<Column>, Error> {
                coalesce((SELECT pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(l.collname)
                            FROM pg_catalog.pg_namespace s WHERE s.oid = l.collnamespace), ''),
                t.oid = ANY ('{int2,int4,int8,uuid}'::regtype[])
-                   OR (t.oid = ANY ('{text,varchar}'::regtype[]) AND l.collisdeterministic)
+                   OR (t.oid = ANY ('{text,varchar}'::regtype[]) AND l.collisdeterministic),
+               coalesce(pg_catalog.quote_ident(x.nspname), 'pg_catalog'),
+               (SELECT pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(w.typname)
+                  FROM pg_catalog.pg_type w JOIN pg_catalog.pg_namespace s ON s.oid = w.typnamespace
+                 WHERE w.oid = b.type AND w.oid <> t.oid)
           FROM pg_catalog.pg_attribute a
           JOIN base b ON b.attnum = a.attnum
-          JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd'
+          JOIN pg_catalog.pg_type w ON w.oid = b.type AND w.typtype <> 'd'
+          JOIN pg_catalog.pg_type t ON t.oid = coalesce((SELECT e.oid FROM pg_catalog.pg_type e WHERE e.typarray = w.oid), w.oid)
           JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+          LEFT JOIN LATERAL (
+               SELECT s.nspname FROM pg_catalog.pg_depend d
+                 JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'citext'
+                 JOIN pg_catalog.pg_namespace s ON s.oid = e.extnamespace
+                WHERE t.typname = 'citext' AND d.objid = t.oid AND d.deptype = 'e'
+                  AND d.classid = 'pg_catalog.pg_type'::regclass AND d.refclassid = 'pg_catalog.pg_extension'::regclass) x ON true
           LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
          WHERE a.attrelid = $1
          ORDER BY a.attnum";
@@ -89,15 +101,24 @@ fn columns(target: pg_sys::Oid) -> Result<Vec<Column>, Error> {
         let mut columns = Vec::new();
         for row in client.select(query, None, &[target.into()])? {
             let kind = row.get::<String>(2)?.unwrap_or_default();
-            columns.push(Column {
+            let scalar = Column {
                 name: row.get(1)?.unwrap_or_default(),
-                data_type: if kind == "enum" { Type::Enum } else { Type::of(&kind) },
+                data_type: match kind.as_str() {
+                    "enum" => Type::Enum,
+                    "citext" => Type::Citext,
+                    kind => Type::of(kind),
+                },
                 sql_type: row.get(3)?.unwrap_or_default(),
                 is_id: row.get(4)?.unwrap_or_default(),
                 labels: row.get(5)?.unwrap_or_default(),
-                operators_of: "pg_catalog".into(),
+                operators_of: row.get(8)?.unwrap_or_default(),
                 collation: row.get(6)?.unwrap_or_default(),
                 bitwise: row.get(7)?.unwrap_or_default(),
+                element: None,
+            };
+            columns.push(match row.get(9)? {
+                Some(array) => scalar.into_array(array),
+                None => scalar,
             });
         }
         Ok(columns)

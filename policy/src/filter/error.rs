@@ -63,6 +63,8 @@ pub enum Fault {
     },
     /// A column type that filters cannot compare.
     UnsupportedType(String),
+    /// What is no path into a JSON document.
+    BadPath(String),
     /// Deeper than [`MAX_DEPTH`](super::MAX_DEPTH).
     TooDeep,
     /// Larger than [`MAX_NODES`](super::MAX_NODES).
@@ -82,6 +84,7 @@ impl fmt::Display for Fault {
             Self::UnknownVariable(name) => write!(f, "unknown variable {name:?}"),
             Self::VariableType { variable, column } => write!(f, "{variable} cannot be compared with {column}"),
             Self::UnsupportedType(column) => write!(f, "{column} cannot be used in a filter"),
+            Self::BadPath(path) => write!(f, "{path:?} is no path of keys and indexes"),
             Self::TooDeep => write!(f, "the filter nests deeper than {} levels", super::MAX_DEPTH),
             Self::TooLarge => write!(f, "the filter has more than {} parts", super::MAX_NODES),
         }

@@ -8,7 +8,10 @@
 //! ([`Filter::to_sql`]). Keys of an object are ANDed, so are the operators of a field. A row passes where the SQL is
 //! true; unknown hides it.
 
+mod elements;
 mod error;
+mod json;
+mod json_path;
 mod names;
 mod operand;
 mod preset;
@@ -17,7 +20,10 @@ mod relation;
 mod sql;
 mod table;
 
+pub use elements::Elements;
 pub use error::{Error, Fault};
+pub use json::{Json, JsonTest};
+pub use json_path::Key;
 pub use names::{Rename, rename};
 pub use operand::{Offset, Operand, Variable};
 pub use preset::Preset;
@@ -47,7 +53,11 @@ pub enum Filter {
     NotIn(Column, Vec<Operand>),
     /// The operand is a part of a column's text, at that place.
     Part(Column, Place, Operand),
-    /// A column is NULL or, if it is text, empty. Never unknown.
+    /// An array's elements and the operands.
+    Elements(Column, Elements, Vec<Operand>),
+    /// A value in a JSON document.
+    Json(Box<Json>),
+    /// A column is NULL or, if it is text or an array, empty. Never unknown.
     Empty(Column),
     /// A date or time compared with now and so much more or less.
     Relative(Column, Comparison, Offset),
@@ -118,6 +128,10 @@ impl Filter {
             Self::In(column, operands) => Self::In(column, operands.into_iter().map(operand).collect()),
             Self::NotIn(column, operands) => Self::NotIn(column, operands.into_iter().map(operand).collect()),
             Self::Part(column, place, other) => Self::Part(column, place, operand(other)),
+            Self::Elements(column, question, operands) => {
+                Self::Elements(column, question, operands.into_iter().map(operand).collect())
+            }
+            Self::Json(json) => Self::Json(Box::new(json.map(&operand))),
             other @ (Self::Empty(_) | Self::Relative(..)) => other,
             Self::Related(related) => {
                 let Related { filter, .. } = *related;
@@ -131,3 +145,5 @@ impl Filter {
 mod relation_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod type_tests;

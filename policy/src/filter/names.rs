@@ -65,6 +65,12 @@ mod tests {
             rename(filter, 1, FIELD, &|_, _| None),
             json!({"c": {"equals": "a"}, "OR": [{"b": {"in": ["a"]}}, {"NOT": {"c": {"is_empty": true}}}]})
         );
+        let filter =
+            json!({"a": [{"path": "$.a", "equals": "a"}], "b": {"has_some": ["a"]}, "d": {"path": "$.a", "in": []}});
+        assert_eq!(
+            rename(filter, 1, FIELD, &|_, _| None),
+            json!({"c": [{"path": "$.a", "equals": "a"}], "b": {"has_some": ["a"]}, "d": {"path": "$.a", "in": []}})
+        );
     }
 
     #[test]

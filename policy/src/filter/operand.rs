@@ -41,9 +41,10 @@ impl Variable {
     /// A user's id may be of any type that ids have, a token's is a UUID, an e-mail address is text.
     fn fits(self, data_type: Type) -> bool {
         match self {
-            Self::UserId => matches!(data_type, Type::Text | Type::Uuid | Type::Integer(_) | Type::Decimal),
-            Self::ApiToken => matches!(data_type, Type::Text | Type::Uuid),
-            Self::UserEmail => data_type == Type::Text,
+            _ if data_type.is_text() => true,
+            Self::UserId => matches!(data_type, Type::Uuid | Type::Integer(_) | Type::Decimal),
+            Self::ApiToken => data_type == Type::Uuid,
+            Self::UserEmail => false,
         }
     }
 }
@@ -120,9 +121,9 @@ impl Operand {
         !matches!(self, Self::Constant(_))
     }
 
-    /// Reads `value` as a part of the column's text.
-    pub(super) fn read_part(column: &Column, value: &Value) -> Result<Self, Fault> {
-        let text = Column { data_type: Type::Text, sql_type: "pg_catalog.text".into(), is_id: false, ..column.clone() };
+    /// Reads `value` as text that is compared with the column's, or with a part of it.
+    pub(super) fn read_text(column: &Column, value: &Value) -> Result<Self, Fault> {
+        let text = Column { data_type: Type::Text, is_id: false, ..column.clone() };
         Self::read(&text, value)
     }
 }
@@ -130,8 +131,8 @@ impl Operand {
 /// The constant's text where `value` is one of the column's type.
 fn constant(column: &Column, value: &Value) -> Option<String> {
     match (column.data_type, value) {
-        (Type::Text, Value::String(text)) => (!text.contains('\0')).then(|| text.clone()),
-        (Type::Text, Value::Number(number)) if column.is_id => {
+        (Type::Text | Type::Citext, Value::String(text)) => (!text.contains('\0')).then(|| text.clone()),
+        (Type::Text | Type::Citext, Value::Number(number)) if column.is_id => {
             number.to_string().parse::<i64>().ok().map(|integer| integer.to_string())
         }
         (Type::Uuid, Value::String(text)) => is_uuid(text).then(|| text.to_ascii_lowercase()),
@@ -161,7 +162,7 @@ fn integer(text: &str, bits: u32) -> Option<String> {
 }
 
 /// A number whose digits all fit into `numeric`.
-fn decimal(text: &str) -> Option<String> {
+pub(super) fn decimal(text: &str) -> Option<String> {
     let exponent = text.split_once(['e', 'E']).map_or(Ok(0), |(_, exponent)| exponent.parse::<i32>()).ok()?;
     (text.len() <= 1000 && exponent.abs() <= 1000).then(|| text.to_owned())
 }
@@ -193,8 +194,8 @@ fn is_date_and_time(text: &str) -> bool {
 
 fn expected(column: &Column) -> String {
     let what = match column.data_type {
-        Type::Text if column.is_id => "a string or an integer",
-        Type::Text => "a string",
+        Type::Text | Type::Citext if column.is_id => "a string or an integer",
+        Type::Text | Type::Citext => "a string",
         Type::Uuid => "a UUID as a string",
         Type::Integer(_) if column.is_id => "an integer in range, or one as a string",
         Type::Integer(_) => "an integer in range",
@@ -204,7 +205,7 @@ fn expected(column: &Column) -> String {
         Type::Timestamp => "a time as \"YYYY-MM-DDThh:mm:ss\"",
         Type::TimestampTz => "a time as \"YYYY-MM-DDThh:mm:ssZ\"",
         Type::Enum => return format!("one of {:?} for {}", column.labels, column.describe()),
-        Type::Other => "nothing",
+        Type::Array | Type::Json | Type::Other => "nothing",
     };
     format!("{what} for {}", column.describe())
 }

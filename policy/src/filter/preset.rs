@@ -34,7 +34,7 @@ impl Preset {
                 let fault = Fault::UnknownField { field: name.clone(), table: table.name.clone() };
                 return Err(here.error(fault, nearest(name, table.columns.iter().map(|column| column.name.as_str()))));
             };
-            if column.operators().is_empty() {
+            if !column.is_scalar() {
                 return Err(here.error(Fault::UnsupportedType(column.describe()), None));
             }
             if matches!(value, Value::Array(_) | Value::Object(_)) {
@@ -76,6 +76,7 @@ mod tests {
             operators_of: "pg_catalog".into(),
             collation: String::new(),
             bitwise: false,
+            element: None,
         };
         Table {
             name: "t".into(),

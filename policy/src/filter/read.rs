@@ -1,7 +1,7 @@
 //! JSON → [`Filter`].
 
 use super::error::{Error, Fault};
-use super::{Column, Comparison, Filter, MAX_DEPTH, MAX_NODES, Offset, Operand, Place, Table};
+use super::{Column, Comparison, Filter, MAX_DEPTH, MAX_NODES, Offset, Operand, Place, Table, Type};
 use super::{Quantifier, Related, Relation, Step, Tables, Variable};
 use serde_json::{Map, Value};
 use std::rc::Rc;
@@ -56,7 +56,7 @@ impl Path<'_> {
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     tables: &'a Tables<'a>,
     nodes: usize,
 }
@@ -109,6 +109,9 @@ impl Reader<'_> {
         };
         if column.operators().is_empty() {
             return Err(path.error(Fault::UnsupportedType(column.describe()), None));
+        }
+        if column.data_type == Type::Json {
+            return self.json(column, json, path);
         }
         let predicate = match json {
             Value::Object(predicate) if !predicate.is_empty() => predicate,
@@ -219,12 +222,8 @@ impl Reader<'_> {
         for (operator, value) in json {
             let here = Path::Key(path, operator);
             self.count(&here)?;
-            let operators = column.operators();
-            if !operators.contains(&operator.as_str()) {
-                let fault = Fault::UnknownOperator { operator: operator.clone(), column: column.describe() };
-                let hint = nearest(operator, operators.iter().copied())
-                    .unwrap_or_else(|| format!("It has the operators {}.", operators.join(", ")));
-                return Err(here.error(fault, Some(hint)));
+            if !column.operators().contains(&operator.as_str()) {
+                return Err(unknown_operator(column, operator, &here));
             }
             parts.push(self.operation(column, operator, value, &here)?);
         }
@@ -237,21 +236,20 @@ impl Reader<'_> {
         Ok(match operator {
             "in" => Filter::In(column.clone(), self.operands(column, json, path)?),
             "not_in" => Filter::NotIn(column.clone(), self.operands(column, json, path)?),
-            "contains" => part(column, Place::Anywhere, json, path)?,
-            "not_contains" => not(part(column, Place::Anywhere, json, path)?),
-            "starts_with" => part(column, Place::Start, json, path)?,
-            "not_starts_with" => not(part(column, Place::Start, json, path)?),
-            "ends_with" => part(column, Place::End, json, path)?,
-            "not_ends_with" => not(part(column, Place::End, json, path)?),
             "is_empty" | "is_not_empty" => match json {
                 Value::Bool(value) if *value == (operator == "is_empty") => Filter::Empty(column.clone()),
                 Value::Bool(_) => not(Filter::Empty(column.clone())),
                 _ => return Err(path.wrong_type("true or false", json)),
             },
             "relative" => self.relative(column, json, path)?,
-            _ => match Comparison::find(operator) {
-                Some(comparison) => Filter::Compare(column.clone(), comparison, operand(column, json, path)?),
-                None => unreachable!("Column::operators() names no other"),
+            _ if let Some(element) = column.element.as_deref() => {
+                self.elements((column, element), operator, json, path)?
+            }
+            _ => match (Comparison::find(operator), Place::find(operator.trim_start_matches("not_"))) {
+                (Some(comparison), _) => Filter::Compare(column.clone(), comparison, operand(column, json, path)?),
+                (_, Some(place)) if operator.starts_with("not_") => not(part(column, place, json, path)?),
+                (_, Some(place)) => part(column, place, json, path)?,
+                (None, None) => unreachable!("Column::operators() names no other"),
             },
         })
     }
@@ -280,7 +278,7 @@ impl Reader<'_> {
         Ok(Filter::All(parts))
     }
 
-    fn operands(&mut self, column: &Column, json: &Value, path: &Path) -> Result<Vec<Operand>, Error> {
+    pub(super) fn operands(&mut self, column: &Column, json: &Value, path: &Path) -> Result<Vec<Operand>, Error> {
         let Value::Array(values) = json else { return Err(path.wrong_type("a list", json)) };
         values
             .iter()
@@ -293,7 +291,7 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn count(&mut self, path: &Path) -> Result<(), Error> {
+    pub(super) fn count(&mut self, path: &Path) -> Result<(), Error> {
         self.nodes += 1;
         if self.nodes > MAX_NODES { Err(path.error(Fault::TooLarge, None)) } else { Ok(()) }
     }
@@ -303,7 +301,7 @@ impl Reader<'_> {
 const SELF: [&str; 2] = ["is_self", "not_self"];
 
 impl Comparison {
-    fn find(operator: &str) -> Option<Self> {
+    pub(super) fn find(operator: &str) -> Option<Self> {
         Some(match operator {
             "equals" => Self::Equals,
             "not_equals" => Self::NotEquals,
@@ -320,8 +318,26 @@ impl Comparison {
     }
 }
 
+impl Place {
+    pub(super) fn find(operator: &str) -> Option<Self> {
+        Some(match operator {
+            "contains" => Self::Anywhere,
+            "starts_with" => Self::Start,
+            "ends_with" => Self::End,
+            _ => return None,
+        })
+    }
+}
+
+pub(super) fn unknown_operator(column: &Column, operator: &str, path: &Path) -> Error {
+    let operators = column.operators();
+    let hint = nearest(operator, operators.iter().copied())
+        .unwrap_or_else(|| format!("It has the operators {}.", operators.join(", ")));
+    path.error(Fault::UnknownOperator { operator: operator.into(), column: column.describe() }, Some(hint))
+}
+
 fn part(column: &Column, place: Place, value: &Value, path: &Path) -> Result<Filter, Error> {
-    let operand = Operand::read_part(column, value);
+    let operand = Operand::read_text(column, value);
     Ok(Filter::Part(column.clone(), place, checked(operand, path)?))
 }
 
@@ -329,7 +345,7 @@ pub(super) fn operand(column: &Column, value: &Value, path: &Path) -> Result<Ope
     checked(Operand::read(column, value), path)
 }
 
-fn checked(operand: Result<Operand, Fault>, path: &Path) -> Result<Operand, Error> {
+pub(super) fn checked(operand: Result<Operand, Fault>, path: &Path) -> Result<Operand, Error> {
     operand.map_err(|fault| {
         let hint = matches!(fault, Fault::UnknownVariable(_))
             .then(|| "Variables are __loggedInUserId, __loggedInUserEmail and __requestingApiToken.".into());

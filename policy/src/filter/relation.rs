@@ -122,7 +122,8 @@ fn collect(filter: &Filter, table: Option<u32>, reads: &mut Reads) {
         Filter::All(parts) | Filter::Any(parts) => parts.iter().for_each(|part| collect(part, table, reads)),
         Filter::Not(part) => collect(part, table, reads),
         Filter::Compare(of, ..) | Filter::In(of, _) | Filter::NotIn(of, _) | Filter::Part(of, ..) => column(of),
-        Filter::Empty(of) | Filter::Relative(of, ..) => column(of),
+        Filter::Elements(of, ..) | Filter::Empty(of) | Filter::Relative(of, ..) => column(of),
+        Filter::Json(json) => column(&json.column),
         Filter::Related(related) => {
             let mut from = table;
             for step in [Some(&related.first), related.second.as_ref()].into_iter().flatten() {

@@ -19,6 +19,7 @@ fn column(name: &str) -> Column {
         operators_of: "pg_catalog".into(),
         collation: String::new(),
         bitwise: true,
+        element: None,
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) fn filter(filter: &Filter, row: &str, sources: Option<&Sources>) -> S
 
 /// Writes one part of a filter.
 #[derive(Clone, Copy)]
-struct Writer<'a> {
+pub(super) struct Writer<'a> {
     /// What the query calls the row that the filter is about.
     row: &'a str,
     sources: Option<&'a Sources>,
@@ -49,11 +49,12 @@ impl<'a> Writer<'a> {
                 self.operation(column, "<>", &format!("ALL ({})", array(column, operands)))
             }
             Filter::Part(column, place, operand) => self.part(column, *place, operand),
-            Filter::Empty(column) if column.data_type == Type::Text => {
-                let is_blank = self.operation(column, "=", &format!("''::{}", column.sql_type));
-                format!("({} IS NULL OR {is_blank})", self.name(column))
-            }
-            Filter::Empty(column) => format!("({} IS NULL)", self.name(column)),
+            Filter::Elements(column, question, operands) => self.elements(column, *question, operands),
+            Filter::Json(json) => self.json(json),
+            Filter::Empty(column) => match blank(column) {
+                Some(blank) => format!("({} IS NULL OR {})", self.name(column), self.operation(column, "=", &blank)),
+                None => format!("({} IS NULL)", self.name(column)),
+            },
             Filter::Relative(column, comparison, offset) => {
                 self.operation(column, comparison.symbol(), &relative(column, offset))
             }
@@ -65,8 +66,14 @@ impl<'a> Writer<'a> {
         match parts {
             [] => empty.into(),
             [one] => self.filter(one),
-            many => format!("({})", many.iter().map(|part| self.filter(part)).collect::<Vec<_>>().join(separator)),
+            many => joined(&many.iter().map(|part| self.filter(part)).collect::<Vec<_>>(), separator, empty),
         }
+    }
+
+    /// Whether a negation reads the condition, so that false and unknown are not the same. A relation reads only whether
+    /// it is true.
+    pub(super) fn is_negated(self) -> bool {
+        self.negative != self.explicit
     }
 
     fn negation(self, part: &Filter) -> String {
@@ -76,11 +83,12 @@ impl<'a> Writer<'a> {
             Filter::All(parts) if parts.is_empty() => "false".into(),
             Filter::Any(parts) if parts.is_empty() => "true".into(),
             Filter::All(parts) | Filter::Any(parts) if parts.len() == 1 => self.negation(&parts[0]),
-            Filter::Empty(column) if column.data_type == Type::Text => {
-                let is_no_blank = self.operation(column, "<>", &format!("''::{}", column.sql_type));
-                format!("({} IS NOT NULL AND {is_no_blank})", self.name(column))
-            }
-            Filter::Empty(column) => format!("({} IS NOT NULL)", self.name(column)),
+            Filter::Empty(column) => match blank(column) {
+                Some(blank) => {
+                    format!("({} IS NOT NULL AND {})", self.name(column), self.operation(column, "<>", &blank))
+                }
+                None => format!("({} IS NOT NULL)", self.name(column)),
+            },
             part => format!("(NOT {})", inside.filter(part)),
         }
     }
@@ -101,7 +109,7 @@ impl<'a> Writer<'a> {
     }
 
     /// A comparison whose operand may be absent: then it counts as what makes the whole filter narrower.
-    fn unless_absent(self, operand: &Operand, value: &str, condition: String) -> String {
+    pub(super) fn unless_absent(self, operand: &Operand, value: &str, condition: String) -> String {
         match (self.explicit && operand.may_be_absent(), self.negative) {
             (false, _) => condition,
             (true, false) => format!("({value} IS NOT NULL AND {condition})"),
@@ -109,12 +117,12 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn operation(self, column: &Column, symbol: &str, right: &str) -> String {
+    pub(super) fn operation(self, column: &Column, symbol: &str, right: &str) -> String {
         format!("({} OPERATOR({}.{symbol}) {right})", self.name(column), column.operators_of)
     }
 
     /// The column of the row under test.
-    fn name(self, column: &Column) -> String {
+    pub(super) fn name(self, column: &Column) -> String {
         let name = identifier(&column.name);
         if self.depth == 0 { name } else { qualified(&self.alias("r", self.depth), column) }
     }
@@ -188,6 +196,25 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// Conditions in brackets.
+pub(super) fn joined(conditions: &[String], separator: &str, empty: &str) -> String {
+    match conditions {
+        [] => empty.into(),
+        [one] => one.clone(),
+        many => format!("({})", many.join(separator)),
+    }
+}
+
+/// What is empty without being NULL.
+fn blank(column: &Column) -> Option<String> {
+    let blank = match column.data_type {
+        kind if kind.is_text() => "''",
+        Type::Array => "'{}'",
+        _ => return None,
+    };
+    Some(format!("{blank}::{}", column.sql_type))
+}
+
 fn qualified(row: &str, column: &Column) -> String {
     format!("{row}.{}", identifier(&column.name))
 }
@@ -205,7 +232,7 @@ fn equality(left_name: &str, left: &Column, right_name: &str, right: &Column) ->
 }
 
 impl Comparison {
-    fn symbol(self) -> &'static str {
+    pub(super) fn symbol(self) -> &'static str {
         match self {
             Self::Equals => "=",
             Self::NotEquals => "<>",
@@ -223,23 +250,31 @@ fn array(column: &Column, operands: &[Operand]) -> String {
 }
 
 impl Writer<'_> {
-    /// A constant becomes a pattern, for which there are indexes (`text_pattern_ops`, `pg_trgm`).
     fn part(self, column: &Column, place: Place, operand: &Operand) -> String {
         let name = self.name(column);
-        let text = if column.sql_type == TEXT { name } else { format!("{name}::{TEXT}") };
-        let variable = match operand {
-            Operand::Constant(part) | Operand::Bound(Some(part)) => {
-                let part = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-                let pattern = match place {
-                    Place::Anywhere => format!("%{part}%"),
-                    Place::Start => format!("{part}%"),
-                    Place::End => format!("%{part}"),
-                };
-                return format!("({text} OPERATOR(pg_catalog.~~) {}::{TEXT})", literal(&pattern));
+        if column.data_type != Type::Citext {
+            let text = if column.sql_type == TEXT { name } else { format!("{name}::{TEXT}") };
+            return self.text_part(&text, place, operand);
+        }
+        match pattern(place, operand) {
+            Some(pattern) => self.operation(column, "~~", &format!("{}::{}", literal(&pattern), column.sql_type)),
+            None => {
+                // So does citext compare, whatever the column's collation.
+                let text = format!("pg_catalog.lower({name}::{TEXT} COLLATE pg_catalog.\"default\")");
+                self.variable_part(&text, place, operand, &format!("pg_catalog.lower({})", text_of(operand)))
             }
-            Operand::Bound(None) => format!("NULL::{TEXT}"),
-            Operand::Variable(variable) => function(*variable),
-        };
+        }
+    }
+
+    /// A constant becomes a pattern, for which there are indexes (`text_pattern_ops`, `pg_trgm`).
+    pub(super) fn text_part(self, text: &str, place: Place, operand: &Operand) -> String {
+        match pattern(place, operand) {
+            Some(pattern) => format!("({text} OPERATOR(pg_catalog.~~) {}::{TEXT})", literal(&pattern)),
+            None => self.variable_part(text, place, operand, &text_of(operand)),
+        }
+    }
+
+    fn variable_part(self, text: &str, place: Place, operand: &Operand, variable: &str) -> String {
         let condition = match place {
             Place::Anywhere => format!("(pg_catalog.strpos({text}, {variable}) OPERATOR(pg_catalog.>) 0)"),
             Place::Start => format!("({text} OPERATOR(pg_catalog.^@) {variable})"),
@@ -248,8 +283,19 @@ impl Writer<'_> {
                 format!("({end} OPERATOR(pg_catalog.=) {variable})")
             }
         };
-        self.unless_absent(operand, &variable, condition)
+        self.unless_absent(operand, variable, condition)
     }
+}
+
+/// What matches a constant part.
+fn pattern(place: Place, operand: &Operand) -> Option<String> {
+    let (Operand::Constant(part) | Operand::Bound(Some(part))) = operand else { return None };
+    let part = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    Some(match place {
+        Place::Anywhere => format!("%{part}%"),
+        Place::Start => format!("{part}%"),
+        Place::End => format!("%{part}"),
+    })
 }
 
 const TEXT: &str = "pg_catalog.text";
@@ -292,10 +338,30 @@ fn variable_sql(variable: Variable, column: &Column) -> String {
     let name = name(variable);
     match column.data_type {
         Type::Uuid => format!("rolecall.{name}_as_uuid()"),
-        Type::Integer(_) => format!("rolecall.{name}_as_bigint()"),
+        Type::Integer(_) => bigint_of(&Operand::Variable(variable)),
         Type::Decimal => format!("rolecall.{name}_as_bigint()::{}", column.sql_type),
         _ if column.sql_type == TEXT => function(variable),
         _ => format!("{}::{}", function(variable), column.sql_type),
+    }
+}
+
+/// An operand as text.
+pub(super) fn text_of(operand: &Operand) -> String {
+    match operand {
+        Operand::Constant(text) | Operand::Bound(Some(text)) => format!("{}::{TEXT}", literal(text)),
+        Operand::Bound(None) => format!("NULL::{TEXT}"),
+        Operand::Variable(variable) => function(*variable),
+    }
+}
+
+/// The variable as an integer; NULL where it is none.
+pub(super) fn bigint_of(operand: &Operand) -> String {
+    match operand {
+        Operand::Variable(variable) => format!("rolecall.{}_as_bigint()", name(*variable)),
+        Operand::Constant(text) | Operand::Bound(Some(text)) if text.parse::<i64>().is_ok() => {
+            format!("{}::pg_catalog.int8", literal(text))
+        }
+        Operand::Constant(_) | Operand::Bound(_) => "NULL::pg_catalog.int8".into(),
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Column {
     pub collation: String,
     /// Equal values are equal bytes.
     pub bitwise: bool,
+    /// What an array is made of, under the array's name.
+    pub element: Option<Box<Column>>,
 }
 
 /// The classes of types that filters tell apart.
@@ -68,6 +70,12 @@ pub enum Type {
     TimestampTz,
     /// An enum, whichever; its values are [`Column::labels`].
     Enum,
+    /// `citext` of the extension of that name.
+    Citext,
+    /// An array; of what says [`Column::element`].
+    Array,
+    /// `jsonb`.
+    Json,
     /// Anything else.
     Other,
 }
@@ -87,8 +95,14 @@ impl Type {
             "date" => Self::Date,
             "timestamp" => Self::Timestamp,
             "timestamptz" => Self::TimestampTz,
+            "jsonb" => Self::Json,
             _ => Self::Other,
         }
+    }
+
+    /// Whether it is text, for which `''` is empty.
+    pub(super) fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::Citext)
     }
 }
 
@@ -97,21 +111,45 @@ const EQUALITY: &[&str] = &["equals", "not_equals", "is_empty", "is_not_empty"];
 const LISTS: &[&str] = &["in", "not_in"];
 const ORDER: &[&str] = &["lt", "lte", "gt", "gte"];
 const PARTS: &[&str] = &["contains", "not_contains", "starts_with", "not_starts_with", "ends_with", "not_ends_with"];
+const ELEMENTS: &[&str] = &["has", "has_some", "has_every"];
 
 impl Column {
+    /// A column with arrays of what this one has; `sql_type` is that of the arrays.
+    pub fn into_array(self, sql_type: String) -> Self {
+        let element = Self { is_id: false, ..self };
+        Self {
+            name: element.name.clone(),
+            data_type: if element.is_scalar() { Type::Array } else { Type::Other },
+            sql_type,
+            is_id: false,
+            labels: Vec::new(),
+            operators_of: "pg_catalog".into(),
+            collation: element.collation.clone(),
+            bitwise: false,
+            element: Some(Box::new(element)),
+        }
+    }
+
     /// The operators the column has, in groups.
     pub fn operators(&self) -> Vec<&'static str> {
         let groups: &[&[&str]] = match self.data_type {
             Type::Boolean => &[EQUALITY],
             Type::Enum => &[EQUALITY, LISTS],
-            Type::Text if !self.is_id => &[EQUALITY, LISTS, PARTS],
-            Type::Text | Type::Uuid => &[EQUALITY, LISTS, PARTS, ORDER],
+            Type::Text | Type::Citext if !self.is_id => &[EQUALITY, LISTS, PARTS],
+            Type::Text | Type::Citext | Type::Uuid => &[EQUALITY, LISTS, PARTS, ORDER],
             Type::Integer(_) | Type::Decimal if self.is_id => &[EQUALITY, LISTS, PARTS, ORDER],
             Type::Integer(_) | Type::Decimal | Type::Float => &[EQUALITY, LISTS, ORDER],
             Type::Date | Type::Timestamp | Type::TimestampTz => &[EQUALITY, LISTS, ORDER, &["relative"]],
+            Type::Array => &[EQUALITY, ELEMENTS],
+            Type::Json => &[EQUALITY, LISTS, ORDER, PARTS],
             Type::Other => &[],
         };
         groups.concat()
+    }
+
+    /// Whether its values are ones that filters compare as a whole.
+    pub(super) fn is_scalar(&self) -> bool {
+        !matches!(self.data_type, Type::Array | Type::Json | Type::Other)
     }
 
     /// Whether `=` compares the two as their types are declared.
@@ -132,6 +170,7 @@ impl Column {
 
     /// The column as an error names it.
     pub fn describe(&self) -> String {
-        format!("column {:?} of type {}", self.name, self.sql_type.trim_start_matches("pg_catalog."))
+        let (of, brackets) = self.element.as_deref().map_or((self, ""), |element| (element, "[]"));
+        format!("column {:?} of type {}{brackets}", self.name, of.sql_type.trim_start_matches("pg_catalog."))
     }
 }

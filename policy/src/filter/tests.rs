@@ -12,6 +12,7 @@ fn table() -> Table {
         operators_of: "pg_catalog".into(),
         collation: String::new(),
         bitwise: true,
+        element: None,
     };
     let mood = Column {
         data_type: Type::Enum,
