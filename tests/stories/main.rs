@@ -11,6 +11,7 @@ mod exposed;
 mod fields;
 mod fields_written;
 mod filter_oracle;
+mod filter_types;
 mod filters;
 mod flowdb;
 mod flowkit;
