@@ -106,7 +106,7 @@ impl Oracle<'_> {
     }
 }
 
-fn all(values: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+pub fn all(values: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     let values: Vec<_> = values.collect();
     if values.contains(&Some(false)) {
         Some(false)
@@ -117,7 +117,7 @@ fn all(values: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     }
 }
 
-fn any(values: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+pub fn any(values: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     all(values.map(|value| value.map(|value| !value))).map(|value| !value)
 }
 

@@ -3,6 +3,7 @@
 //! A filter is made from a list of numbers, so that a failure shrinks with the list. `ROLECALL_FILTERS` and
 //! `ROLECALL_SEED` are as for [`crate::filter_oracle`].
 
+use crate::filter_oracle::{all, any as either};
 use crate::support::*;
 use postgres::Client;
 use proptest::prelude::*;
@@ -53,6 +54,7 @@ impl Choices<'_> {
 impl World {
     /// Each table has a text, a number and a boolean, a key to a table made before or itself, maybe a second one of two
     /// columns, and a join table to the next.
+    #[allow(clippy::needless_range_loop)] // a table is its number, in more than one list
     fn new(choices: &mut Choices) -> Self {
         let mut sql = String::new();
         let mut relations = vec![Vec::new(); TABLES];
@@ -194,20 +196,8 @@ struct Oracle<'a> {
 
 type Truth = Option<bool>;
 
-fn all(values: impl Iterator<Item = Truth>) -> Truth {
-    values.fold(Some(true), |all, value| match (all, value) {
-        (Some(false), _) | (_, Some(false)) => Some(false),
-        (None, _) | (_, None) => None,
-        _ => Some(true),
-    })
-}
-
 fn not(value: Truth) -> Truth {
     value.map(|value| !value)
-}
-
-fn either(values: impl Iterator<Item = Truth>) -> Truth {
-    not(all(values.map(not)))
 }
 
 impl Oracle<'_> {
