@@ -46,9 +46,11 @@ fn describe(target: pg_sys::Oid) -> Result<Table, Error> {
 /// The table's name in SQL, with its schema, quoted where that is needed.
 pub fn name_of(target: pg_sys::Oid) -> Result<String, Error> {
     let name = query::one(
-        "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
-           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-          WHERE c.oid = $1",
+        // Whatever the caller's search path holds.
+        "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
+           FROM pg_catalog.pg_class c
+           JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+          WHERE c.oid OPERATOR(pg_catalog.=) $1",
         &[target.into()],
     )?;
     name.ok_or_else(|| Error::Missing { kind: "table with oid", name: target.to_u32().to_string() })
@@ -56,7 +58,8 @@ pub fn name_of(target: pg_sys::Oid) -> Result<String, Error> {
 
 /// The table's bare name, which its policies call its rows.
 pub fn row_name(target: pg_sys::Oid) -> Result<String, Error> {
-    let name = query::one("SELECT relname::pg_catalog.text FROM pg_catalog.pg_class WHERE oid = $1", &[target.into()])?;
+    let query = "SELECT relname::pg_catalog.text FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.=) $1";
+    let name = query::one(query, &[target.into()])?;
     name.ok_or_else(|| Error::Missing { kind: "table with oid", name: target.to_u32().to_string() })
 }
 

@@ -51,7 +51,7 @@ COMMENT ON FUNCTION rolecall.users_table(regclass, name) IS
     'Says that a table holds the users and in which column their ids are, for is_self and not_self (administrators)';
 
 CREATE FUNCTION rolecall_relations.refused(action text, target regclass) RETURNS boolean
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'refused_wrapper';
+    LANGUAGE c VOLATILE SET search_path = pg_catalog, rolecall, pg_temp AS 'MODULE_PATHNAME', 'refused_wrapper';
 COMMENT ON FUNCTION rolecall_relations.refused(text, regclass) IS
     'Raises the error of a row that may not be written, with a hint at the rules that would have let it pass';
 
