@@ -17,6 +17,9 @@ pub struct Cli {
     /// Say only what was asked for and what went wrong
     #[arg(short, long, global = true)]
     pub quiet: bool,
+    /// Print the result as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
 }
 
 /// What to do.
@@ -35,9 +38,6 @@ pub enum Command {
         /// How to show it
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
-        /// The same as --format json
-        #[arg(long)]
-        json: bool,
     },
     /// Change it, in one transaction per database; exit 0 done, 3 something was left for want of a flag, 1 error
     Apply {
@@ -46,9 +46,6 @@ pub enum Command {
         /// Do not ask
         #[arg(short, long)]
         yes: bool,
-        /// Print what was done as JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Say whether anything would change, for CI; exit codes as plan
     Check {
@@ -62,10 +59,33 @@ pub enum Command {
         /// The role it becomes a member of
         #[arg(long, value_name = "ROLE")]
         like: String,
-        /// Print the result as JSON
-        #[arg(long)]
-        json: bool,
     },
+    /// Print the present roles and privileges as a spec; its plan is empty
+    Export {
+        /// Only these schemas; * stands for any characters
+        #[arg(long, value_name = "NAME", value_delimiter = ',')]
+        schemas: Vec<String>,
+    },
+    /// Say what a role may, and why
+    Explain {
+        /// The role
+        role: String,
+        /// Only on this object, such as "table shop.orders", "schema shop" or shop.orders
+        object: Option<String>,
+    },
+    /// Say who may what on an object, and why
+    Who {
+        /// The object, such as "table shop.orders", "schema shop" or shop.orders
+        object: String,
+    },
+    /// Write the roles, memberships and privileges as a page for people
+    Report {
+        /// The page: one file that opens without a network
+        #[arg(long, value_name = "FILE")]
+        html: PathBuf,
+    },
+    /// Print the JSON Schema of a spec
+    Schema,
 }
 
 /// What plan, apply and check have in common.

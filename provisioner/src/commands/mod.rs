@@ -1,8 +1,12 @@
 //! The commands, one file each.
 
 mod add_user;
+mod explain;
+mod export;
 mod init;
+mod report;
 mod run;
+mod schema;
 
 use crate::cli::{Cli, Command, Format};
 use crate::error::Error;
@@ -15,13 +19,18 @@ use std::io::Write;
 pub fn run(cli: &Cli) -> Result<u8, Error> {
     match &cli.command {
         Command::Init { template } => init::init(*template),
-        Command::Plan { run, format, json } => {
-            let format = if *json { Format::Json } else { *format };
+        Command::Plan { run, format } => {
+            let format = if cli.json { Format::Json } else { *format };
             run::plan(cli, run, format)
         }
-        Command::Apply { run, yes, json } => run::apply(cli, run, *yes, *json),
+        Command::Apply { run, yes } => run::apply(cli, run, *yes, cli.json),
         Command::Check { run } => run::check(cli, run),
-        Command::AddUser { name, like, json } => add_user::add_user(cli, name, like, *json),
+        Command::AddUser { name, like } => add_user::add_user(cli, name, like, cli.json),
+        Command::Export { schemas } => export::export(cli, schemas),
+        Command::Explain { role, object } => explain::explain(cli, role, object.as_deref()),
+        Command::Who { object } => explain::who(cli, object),
+        Command::Report { html } => report::report(cli, html),
+        Command::Schema => schema::schema(),
     }
 }
 
