@@ -38,6 +38,9 @@ pub enum Command {
         /// How to show it
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
+        /// Keep the plan in a file, for `apply` to do exactly that or nothing
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
     /// Change it, in one transaction per database; exit 0 done, 3 something was left for want of a flag, 1 error
     Apply {
@@ -91,11 +94,14 @@ pub enum Command {
 /// What plan, apply and check have in common.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The spec, YAML or JSON; - for standard input
+    /// The spec, YAML or JSON, or for apply a saved plan; - for standard input
     pub spec: PathBuf,
     /// Take away privileges and memberships that the spec does not declare
     #[arg(long)]
     pub revoke: bool,
+    /// Drop the roles that shall be gone: those to retire, and managed ones that the spec does not declare
+    #[arg(long)]
+    pub drop: bool,
     /// Change owners to those the spec names
     #[arg(long)]
     pub owner: bool,

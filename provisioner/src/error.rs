@@ -41,6 +41,17 @@ pub enum Error {
     /// The server refused a statement.
     #[error("{}", describe(.0))]
     Server(#[from] postgres::Error),
+    /// What somebody looked at is no longer what would be done.
+    #[error("meanwhile the plan has changed, so nothing was done")]
+    Stale,
+    /// A saved plan that cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Saved {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// The terminal is needed and absent.
     #[error("standard input is not a terminal, so nobody can be asked")]
     NotATerminal,
@@ -75,6 +86,8 @@ impl Error {
             Self::Spec { source, .. } => source.hint.clone(),
             Self::Mismatch { hint, .. } | Self::Connection { hint, .. } => hint.clone(),
             Self::Server(error) => error.as_db_error().and_then(|error| error.hint()).map(str::to_owned),
+            Self::Stale => Some("look at the new plan and run it again".to_owned()),
+            Self::Saved { .. } => Some("make the plan anew with `rolecall plan --out`".to_owned()),
             Self::NotATerminal => Some("give --yes to apply without being asked".to_owned()),
             _ => None,
         }

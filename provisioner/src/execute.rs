@@ -1,10 +1,11 @@
 //! Planning and applying against a server.
 
 use crate::catalog::{Present, Reader, Resolved, resolve, snapshot};
-use crate::diff::{Request, diff};
+use crate::diff::{Request, Stage, diff, lint};
 use crate::error::Error;
-use crate::plan::{DatabasePlan, Operation};
-use policy::spec::{Contents, Kind};
+use crate::plan::DatabasePlan;
+use crate::progress::Progress;
+use policy::spec::Kind;
 use postgres::Client;
 use postgres::error::SqlState;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub struct Job<'a> {
     pub statement_timeout: Option<&'a str>,
     /// What somebody was shown and agreed to.
     pub agreed: Option<&'a DatabasePlan>,
+    /// Where it is told how far things are.
+    pub progress: &'a Progress,
 }
 
 /// Prepares a session: what a person or a role has set must not change what the catalogs print.
@@ -85,21 +88,48 @@ pub fn apply(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Error> 
 fn attempt_apply(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Error> {
     client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")?;
     let plan = compare(client, job)?;
-    let statements = |plan: &DatabasePlan| plan.operations.iter().map(|done| done.sql.clone()).collect::<Vec<_>>();
-    if job.agreed.is_some_and(|agreed| statements(agreed) != statements(&plan)) {
-        return Err(Error::mismatch("meanwhile the plan has changed, so nothing was done", "run it again and look"));
+    if job.agreed.is_some_and(|agreed| !agreed.does_the_same(&plan)) {
+        return Err(Error::Stale);
     }
-    for message in messages(plan.operations.iter().filter(|operation| operation.needs.is_none())) {
-        client.batch_execute(&message)?;
+    let ready = || plan.operations.iter().filter(|operation| operation.needs.is_none());
+    let messages = messages(ready().flat_map(|operation| &operation.sql));
+    let progress = job.progress.applying(&plan.database, ready().map(|operation| operation.sql.len()).sum());
+    for (message, statements) in &messages {
+        client.batch_execute(message)?;
+        progress.inc(*statements);
     }
+    secrets(client, &plan)?;
     client.batch_execute("COMMIT")?;
     Ok(plan)
 }
 
+/// Sets passwords, at last and with the server's records of statements turned off where that is possible: what is
+/// stored is no password, but nobody needs to read it.
+fn secrets(client: &mut Client, plan: &DatabasePlan) -> Result<(), Error> {
+    let secrets: Vec<&String> = plan.operations.iter().flat_map(|operation| &operation.secret).collect();
+    if secrets.is_empty() {
+        return Ok(());
+    }
+    if plan.superuser {
+        client.batch_execute(
+            "SELECT set_config(name, CASE name WHEN 'log_statement' THEN 'none' WHEN 'log_min_error_statement' \
+             THEN 'panic' WHEN 'pg_stat_statements.track_utility' THEN 'off' ELSE '-1' END, true) FROM pg_settings \
+             WHERE name IN ('log_statement', 'log_min_duration_statement', 'log_min_duration_sample', \
+             'log_min_error_statement', 'pg_stat_statements.track_utility')",
+        )?;
+    }
+    for (message, _) in messages(secrets.into_iter()) {
+        client.batch_execute(&message)?;
+    }
+    Ok(())
+}
+
 fn compare(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Error> {
     let Request { desired, contents, .. } = job.request;
+    let _reading = job.progress.reading();
     let resolved: Resolved = resolve(client, desired, contents)?;
-    let mut present: Present = snapshot(client, &reader(contents))?;
+    let mut present: Present = snapshot(client, &reader(&job.request))?;
+    let warnings = if job.request.stage == Stage::Last { Vec::new() } else { lint(&job.request, &present) };
     let operations = diff(&job.request, &mut present, &resolved)?;
     let session = present.session;
     Ok(DatabasePlan {
@@ -108,11 +138,13 @@ fn compare(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Error> {
         superuser: session.superuser,
         version: session.version_text,
         operations,
+        warnings,
     })
 }
 
-fn reader(contents: &Contents) -> Reader {
-    let on = || contents.grants.iter().map(|grant| &grant.on);
+fn reader<'a>(request: &Request<'a>) -> Reader<'a> {
+    let contents = request.contents;
+    let on = || contents.grants.iter().map(|grant| &grant.on).chain(contents.owners.iter().map(|owned| &owned.on));
     let schema_names = on().flat_map(|on| if on.kind == Kind::Schema { &on.names } else { &on.schemas });
     let is_system = |name: &str| name.starts_with("pg_") || name == "information_schema";
     Reader {
@@ -127,22 +159,25 @@ fn reader(contents: &Contents) -> Reader {
             .flat_map(|on| &on.names)
             .filter_map(|name| name.as_str().parse().ok())
             .collect(),
+        links: !contents.owners.is_empty(),
+        desired: Some(request.desired),
+        shared: request.stage != Stage::Further,
     }
 }
 
-/// Statements joined, since each message costs a round trip.
-fn messages<'a>(operations: impl Iterator<Item = &'a Operation>) -> Vec<String> {
-    let mut messages = vec![String::new()];
-    for sql in operations.flat_map(|operation| operation.sql.iter().chain(&operation.secret)) {
-        if messages.last().is_some_and(|last| !last.is_empty() && last.len() + sql.len() > MESSAGE) {
-            messages.push(String::new());
-        }
-        if let Some(last) = messages.last_mut() {
-            last.push_str(sql);
-            last.push_str(";\n");
+/// Statements joined, since each message costs a round trip; with how many they are.
+fn messages<'a>(statements: impl Iterator<Item = &'a String>) -> Vec<(String, u64)> {
+    let mut messages: Vec<(String, u64)> = Vec::new();
+    for sql in statements {
+        match messages.last_mut() {
+            Some((message, count)) if message.len() + sql.len() <= MESSAGE => {
+                message.push_str(sql);
+                message.push_str(";\n");
+                *count += 1;
+            }
+            _ => messages.push((format!("{sql};\n"), 1)),
         }
     }
-    messages.retain(|message| !message.is_empty());
     messages
 }
 

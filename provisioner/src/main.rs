@@ -10,6 +10,7 @@ mod execute;
 mod passfile;
 mod password;
 mod plan;
+mod progress;
 
 use clap::Parser;
 use clap::error::ErrorKind;

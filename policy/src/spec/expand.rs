@@ -17,7 +17,7 @@ impl Spec {
     /// # Errors
     /// A role name that a template cannot have, and two memberships of the same pair that differ.
     pub fn expand(&self) -> Result<Desired, SpecError> {
-        let mut desired = Desired { manage: self.manage.clone(), ..Desired::default() };
+        let mut desired = Desired { manage: self.manage.clone(), retire: self.retire.clone(), ..Desired::default() };
         for (name, role) in &self.roles {
             desired.roles.insert(name.clone(), role.options.clone());
             desired.memberships.extend(role.member_of.iter().cloned());
@@ -110,14 +110,7 @@ impl Spec {
         write_out(expanded, template, schema_name, schema, std::slice::from_ref(&role), used);
         for inherited in &template.inherits {
             let group = self.role_of(schema_name, inherited);
-            desired.memberships.push(Membership {
-                at: used.at,
-                role: group.clone(),
-                member: role.clone(),
-                admin: None,
-                inherit: None,
-                set: None,
-            });
+            desired.memberships.push(Membership::plain(used.at, &group, &role));
             // Listed or not, what a listed template inherits must exist.
             if !schema.templates.iter().any(|other| other.template == *inherited && other.roles.is_none()) {
                 let implied = TemplateUse { at: used.at, template: inherited.clone(), roles: None };
@@ -199,20 +192,17 @@ fn write_out(
     }
 }
 
-/// Each pair once; the same pair with other options is a contradiction.
+/// Each membership by one grantor once; the same with other options is a contradiction.
 fn without_repetition(memberships: Vec<Membership>) -> Result<Vec<Membership>, SpecError> {
-    let mut found: BTreeMap<(String, String), Membership> = BTreeMap::new();
+    let mut found: BTreeMap<(String, String, Option<String>), Membership> = BTreeMap::new();
     for membership in memberships {
-        let pair = (membership.role.clone(), membership.member.clone());
-        match found.get(&pair) {
-            Some(other)
-                if (other.admin, other.inherit, other.set)
-                    != (membership.admin, membership.inherit, membership.set) =>
-            {
-                let message = format!("\"{}\" is a member of \"{}\" twice, with other options", pair.1, pair.0);
+        let key = (membership.role.clone(), membership.member.clone(), membership.grantor.clone());
+        match found.get(&key) {
+            Some(other) if (Membership { at: membership.at, ..other.clone() }) != membership => {
+                let message = format!("\"{}\" is a member of \"{}\" twice, with other options", key.1, key.0);
                 return Err(SpecError::new(membership.at, "", message));
             }
-            _ => found.insert(pair, membership),
+            _ => found.insert(key, membership),
         };
     }
     Ok(found.into_values().collect())

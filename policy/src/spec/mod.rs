@@ -22,8 +22,9 @@ pub use desired::Desired;
 pub use error::{At, SpecError};
 pub use kind::{Kind, RelationKind, RoutineKind};
 pub use model::{
-    Contents, Creator, DefaultPrivilege, DefaultScope, Ensure, Grant, Grantee, Manage, Membership, PasswordSource,
-    Role, RoleOptions, Schema, Spec, Target, Template, TemplateGrant, TemplateUse, ValidUntil,
+    Contents, Creator, DefaultPrivilege, DefaultScope, Ensure, Grant, Grantee, Manage, Membership, Ownership,
+    PasswordSource, Retirement, Role, RoleOptions, Schema, Settings, Spec, Target, Template, TemplateGrant,
+    TemplateUse, Undeclared, ValidUntil,
 };
 pub use pattern::Pattern;
 pub use privilege::{Privilege, Privileges};

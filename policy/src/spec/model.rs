@@ -21,8 +21,21 @@ pub struct Spec {
     pub here: Contents,
     /// What concerns databases by name.
     pub databases: BTreeMap<String, Contents>,
+    /// Roles that shall be gone, and what becomes of what they own.
+    pub retire: BTreeMap<String, Retirement>,
     /// What may be judged undeclared.
     pub manage: Manage,
+}
+
+/// What becomes of a role that shall be gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retirement {
+    /// Where it is declared.
+    pub at: At,
+    /// Who gets what it owns. Without an heir it may own nothing.
+    pub reassign_to: Option<String>,
+    /// Whether its sessions are ended first.
+    pub terminate_sessions: bool,
 }
 
 /// What concerns one database.
@@ -34,10 +47,25 @@ pub struct Contents {
     pub grants: Vec<Grant>,
     /// Privileges on objects to come.
     pub default_privileges: Vec<DefaultPrivilege>,
+    /// Who owns what.
+    pub owners: Vec<Ownership>,
+}
+
+/// Objects belonging to a role.
+#[derive(Clone, Debug)]
+pub struct Ownership {
+    /// Where it is written.
+    pub at: At,
+    /// Whose they shall be.
+    pub owner: String,
+    /// Which.
+    pub on: Target,
+    /// Names left out.
+    pub except: Vec<Pattern>,
 }
 
 /// A role that shall exist.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Role {
     /// Where it is declared.
     pub at: At,
@@ -45,6 +73,8 @@ pub struct Role {
     pub options: RoleOptions,
     /// The roles it is a member of.
     pub member_of: Vec<Membership>,
+    /// What it may do in the database one is connected to.
+    pub grants: Vec<Grant>,
 }
 
 /// Options of a role; one that is not set is left as it is.
@@ -72,11 +102,14 @@ pub struct RoleOptions {
     pub comment: Option<String>,
     /// Where the password comes from.
     pub password: Option<PasswordSource>,
-    /// Settings in all databases; a list where the setting is one.
-    pub config: BTreeMap<String, Vec<String>>,
+    /// Settings in all databases.
+    pub config: Settings,
     /// Settings by database.
-    pub config_in_database: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+    pub config_in_database: BTreeMap<String, Settings>,
 }
+
+/// Values of settings: a list where the setting is one, nothing where there shall be no setting.
+pub type Settings = BTreeMap<String, Option<Vec<String>>>;
 
 /// How long a role's password counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +144,18 @@ pub struct Membership {
     pub inherit: Option<bool>,
     /// SET OPTION, from PostgreSQL 16 on.
     pub set: Option<bool>,
+    /// Who grants it, from PostgreSQL 16 on; whoever applies the spec, if not set.
+    pub grantor: Option<String>,
+    /// Whether it must or must not be.
+    pub ensure: Ensure,
+}
+
+impl Membership {
+    /// A membership about which nothing else is said.
+    pub(super) fn plain(at: At, role: &str, member: &str) -> Self {
+        let (role, member) = (role.to_owned(), member.to_owned());
+        Self { at, role, member, admin: None, inherit: None, set: None, grantor: None, ensure: Ensure::Present }
+    }
 }
 
 /// What a schema can be given under one name.
@@ -265,6 +310,19 @@ pub struct Manage {
     pub schemas: Option<Vec<Pattern>>,
     /// Roles that are never looked at.
     pub ignore: Vec<Pattern>,
-    /// Whether undeclared privileges and memberships are taken away without a flag.
-    pub revoke: bool,
+    /// What happens to what is undeclared.
+    pub undeclared: Undeclared,
+}
+
+/// What happens, without a flag, to what the spec does not declare.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Undeclared {
+    /// Privileges are taken away.
+    pub revoke_privileges: bool,
+    /// Memberships are ended.
+    pub revoke_members: bool,
+    /// Roles are dropped.
+    pub drop_roles: bool,
+    /// Owners are changed.
+    pub change_owners: bool,
 }

@@ -1,9 +1,9 @@
 //! Grants and default privileges.
 
 use super::error::SpecError;
-use super::fields::{Cursor, unknown};
+use super::fields::{Cursor, Fields, unknown};
 use super::kind::{Kind, RelationKind, WORDS};
-use super::model::{Creator, DefaultPrivilege, DefaultScope, Ensure, Grant, Grantee, Target, TemplateGrant};
+use super::model::{Creator, DefaultPrivilege, DefaultScope, Ensure, Grant, Grantee, Ownership, Target, TemplateGrant};
 use super::pattern::Pattern;
 use super::privilege::Privileges;
 use super::read::patterns;
@@ -13,17 +13,60 @@ const ENSURE: &[(&str, Ensure)] = &[("present", Ensure::Present), ("absent", Ens
 pub(super) fn grant(cursor: &Cursor<'_>) -> Result<Grant, SpecError> {
     let mut fields = cursor.fields()?;
     let to = grantees(&fields.need("to")?)?;
+    grant_to(cursor, fields, to)
+}
+
+/// A grant of a role's own list: `[PRIVILEGES, ON]`, or a mapping without `to`.
+pub(super) fn grant_of_role(cursor: &Cursor<'_>, role: &str) -> Result<Grant, SpecError> {
+    let to = vec![Grantee::Role(role.to_owned())];
+    if !cursor.is_list() {
+        return grant_to(cursor, cursor.fields()?, to);
+    }
+    let pair = cursor.items();
+    let [granted, on] = pair.as_slice() else {
+        return Err(cursor.error("expected [PRIVILEGES, OBJECTS]"));
+    };
+    let on = target(on)?;
+    let (privileges, all) = privileges(granted, on.kind, of_target(&on))?;
+    let (except, grant_option, ensure) = (Vec::new(), false, Ensure::Present);
+    Ok(Grant { at: cursor.at(), to, privileges, all, on, except, grant_option, ensure })
+}
+
+/// The privileges there are on what is meant.
+fn of_target(on: &Target) -> Privileges {
+    if on.columns.is_empty() { on.kind.privileges() } else { Kind::COLUMN }
+}
+
+fn grant_to(cursor: &Cursor<'_>, mut fields: Fields<'_>, to: Vec<Grantee>) -> Result<Grant, SpecError> {
     let on = target(&fields.need("on")?)?;
-    let of_kind = if on.columns.is_empty() { on.kind.privileges() } else { Kind::COLUMN };
-    let (privileges, all) = privileges(&fields.need("privileges")?, on.kind, of_kind)?;
+    let (privileges, all) = privileges(&fields.need("privileges")?, on.kind, of_target(&on))?;
     let except = fields.take("except").map(|names| patterns(&names)).transpose()?.unwrap_or_default();
     let grant_option = fields.take("grant_option").map(|flag| flag.bool()).transpose()?.unwrap_or_default();
-    let ensure = fields.take("ensure").map(|word| word.word(ENSURE)).transpose()?.unwrap_or_default();
+    let ensure = ensure(&mut fields)?;
     fields.end()?;
     if grant_option && to.contains(&Grantee::Public) {
         return Err(cursor.error("PUBLIC cannot hold a grant option"));
     }
     Ok(Grant { at: cursor.at(), to, privileges, all, on, except, grant_option, ensure })
+}
+
+pub(super) fn ensure(fields: &mut Fields<'_>) -> Result<Ensure, SpecError> {
+    Ok(fields.take("ensure").map(|word| word.word(ENSURE)).transpose()?.unwrap_or_default())
+}
+
+/// Objects and whose they shall be.
+pub(super) fn ownership(cursor: &Cursor<'_>) -> Result<Ownership, SpecError> {
+    let mut fields = cursor.fields()?;
+    let owner = fields.need("owner")?.text()?.to_owned();
+    let at_target = fields.need("on")?;
+    let on = target(&at_target)?;
+    if !on.columns.is_empty() || on.kind == Kind::Parameter {
+        let what = if on.kind == Kind::Parameter { "parameter" } else { "column" };
+        return Err(at_target.error(format!("a {what} has no owner")));
+    }
+    let except = fields.take("except").map(|names| patterns(&names)).transpose()?.unwrap_or_default();
+    fields.end()?;
+    Ok(Ownership { at: cursor.at(), owner, on, except })
 }
 
 pub(super) fn grantees(cursor: &Cursor<'_>) -> Result<Vec<Grantee>, SpecError> {
@@ -143,7 +186,7 @@ pub(super) fn default_privilege(cursor: &Cursor<'_>) -> Result<Vec<DefaultPrivil
     let to = grantees(&fields.need("to")?)?;
     let (privileges, all) = privileges(&fields.need("privileges")?, kind, kind.privileges())?;
     let grant_option = fields.take("grant_option").map(|flag| flag.bool()).transpose()?.unwrap_or_default();
-    let ensure = fields.take("ensure").map(|word| word.word(ENSURE)).transpose()?.unwrap_or_default();
+    let ensure = ensure(&mut fields)?;
     fields.end()?;
     let mut entries = Vec::new();
     for creator in owners {

@@ -2,7 +2,8 @@
 
 use super::error::SpecError;
 use super::fields::{Cursor, Fields};
-use super::model::{Membership, PasswordSource, Role, RoleOptions, ValidUntil};
+use super::model::{Membership, PasswordSource, Retirement, Role, RoleOptions, Settings, ValidUntil};
+use super::read_grants::{ensure, grant_of_role};
 use std::collections::BTreeMap;
 
 pub(super) fn roles(cursor: &Cursor<'_>) -> Result<BTreeMap<String, Role>, SpecError> {
@@ -31,11 +32,14 @@ pub(super) fn role_name(cursor: &Cursor<'_>, name: &str) -> Result<String, SpecE
 
 fn role(name: &str, cursor: &Cursor<'_>) -> Result<Role, SpecError> {
     let mut fields = cursor.fields()?;
-    let mut role = Role { at: cursor.at(), options: options(&mut fields)?, member_of: Vec::new() };
+    let mut role = Role { at: cursor.at(), options: options(&mut fields)?, ..Role::default() };
     if let Some(groups) = fields.take("member_of") {
         for group in groups.items() {
             role.member_of.push(group_of(name, &group)?);
         }
+    }
+    if let Some(grants) = fields.take("grants") {
+        role.grants = grants.list()?.iter().map(|grant| grant_of_role(grant, name)).collect::<Result<_, _>>()?;
     }
     fields.end()?;
     Ok(role)
@@ -108,10 +112,10 @@ fn password_source(cursor: &Cursor<'_>) -> Result<PasswordSource, SpecError> {
     Ok(source)
 }
 
-fn settings(cursor: &Cursor<'_>) -> Result<BTreeMap<String, Vec<String>>, SpecError> {
-    let mut settings = BTreeMap::new();
+fn settings(cursor: &Cursor<'_>) -> Result<Settings, SpecError> {
+    let mut settings = Settings::new();
     for (name, value) in cursor.named()? {
-        settings.insert(name.to_owned(), value.setting()?);
+        settings.insert(name.to_owned(), if value.is_null() { None } else { Some(value.setting()?) });
     }
     Ok(settings)
 }
@@ -119,15 +123,7 @@ fn settings(cursor: &Cursor<'_>) -> Result<BTreeMap<String, Vec<String>>, SpecEr
 /// An entry of `member_of`: a role's name, or that with options.
 fn group_of(member: &str, cursor: &Cursor<'_>) -> Result<Membership, SpecError> {
     if !cursor.is_map() {
-        let role = cursor.text()?.to_owned();
-        return Ok(Membership {
-            at: cursor.at(),
-            role,
-            member: member.to_owned(),
-            admin: None,
-            inherit: None,
-            set: None,
-        });
+        return Ok(Membership::plain(cursor.at(), cursor.text()?, member));
     }
     let mut fields = cursor.fields()?;
     let membership = membership_options(cursor, &mut fields, member.to_owned())?;
@@ -148,6 +144,8 @@ fn membership_options(cursor: &Cursor<'_>, fields: &mut Fields<'_>, member: Stri
         admin: flag("admin")?,
         inherit: flag("inherit")?,
         set: flag("set")?,
+        grantor: fields.take("grantor").map(|name| name.text().map(str::to_owned)).transpose()?,
+        ensure: ensure(fields)?,
     })
 }
 
@@ -157,11 +155,48 @@ pub(super) fn memberships(cursor: &Cursor<'_>) -> Result<Vec<Membership>, SpecEr
         let mut fields = item.fields()?;
         let members = fields.need("member")?.texts()?;
         let entry = membership_options(&item, &mut fields, members.first().cloned().unwrap_or_default())?;
-        fields.not_yet(&["ensure", "grantor"])?;
         fields.end()?;
         for member in members {
             memberships.push(Membership { member, ..entry.clone() });
         }
     }
     Ok(memberships)
+}
+
+/// Roles to go: a list of names, or a mapping from names to what becomes of their belongings.
+pub(super) fn retire(
+    cursor: &Cursor<'_>,
+    roles: &BTreeMap<String, Role>,
+) -> Result<BTreeMap<String, Retirement>, SpecError> {
+    let mut retired = BTreeMap::new();
+    if cursor.is_map() {
+        for (name, body) in cursor.named()? {
+            let mut fields = body.fields()?;
+            let mut retirement = Retirement { at: body.at(), ..Retirement::default() };
+            retirement.reassign_to =
+                fields.take("reassign_to").map(|heir| heir.text().map(str::to_owned)).transpose()?;
+            let terminate = fields.take("terminate_sessions").map(|flag| flag.bool()).transpose()?;
+            retirement.terminate_sessions = terminate.unwrap_or_default();
+            fields.end()?;
+            if retirement.reassign_to.as_deref() == Some(name) {
+                return Err(body.error(format!("\"{name}\" cannot be its own heir")));
+            }
+            retired.insert(role_name(&body, name)?, retirement);
+        }
+    } else {
+        for name in cursor.items() {
+            retired.insert(role_name(&name, name.text()?)?, Retirement { at: name.at(), ..Retirement::default() });
+        }
+    }
+    for (name, retirement) in &retired {
+        if roles.contains_key(name) {
+            let message = format!("\"{name}\" is declared under \"roles\" as well");
+            return Err(SpecError::new(retirement.at, &cursor.path, message).hint("take one of the two out"));
+        }
+        if let Some(heir) = retirement.reassign_to.as_ref().filter(|heir| retired.contains_key(*heir)) {
+            let message = format!("the heir of \"{name}\", \"{heir}\", shall be gone too");
+            return Err(SpecError::new(retirement.at, &cursor.path, message).hint("name a role that stays"));
+        }
+    }
+    Ok(retired)
 }

@@ -2,7 +2,7 @@
 
 use super::error::SpecError;
 use super::fields::{Cursor, unknown};
-use super::model::{Schema, Template, TemplateUse};
+use super::model::{Creator, Schema, Template, TemplateUse};
 use super::read_grants::{creator, template_grant};
 use std::collections::BTreeMap;
 
@@ -77,20 +77,35 @@ pub(super) fn role_name(cursor: &Cursor<'_>) -> Result<String, SpecError> {
 pub(super) fn schemas(
     cursor: &Cursor<'_>,
     templates: &BTreeMap<String, Template>,
+    creators: Option<&Cursor<'_>>,
 ) -> Result<BTreeMap<String, Schema>, SpecError> {
     let mut schemas = BTreeMap::new();
     for (name, body) in cursor.named()? {
         if name.is_empty() || name.len() > 63 || name.starts_with("pg_") {
             return Err(body.error(format!("\"{name}\" cannot be the name of a schema")));
         }
-        schemas.insert(name.to_owned(), schema(&body, templates)?);
+        schemas.insert(name.to_owned(), schema(&body, templates, creators_of(name, creators)?)?);
     }
     Ok(schemas)
 }
 
-fn schema(cursor: &Cursor<'_>, templates: &BTreeMap<String, Template>) -> Result<Schema, SpecError> {
+/// The creators of a schema that names none: those of all schemas, or those that are listed for it elsewhere.
+fn creators_of(schema: &str, creators: Option<&Cursor<'_>>) -> Result<Vec<Creator>, SpecError> {
+    let Some(cursor) = creators else { return Ok(Vec::new()) };
+    if cursor.is_map() && cursor.fields()?.take("members_of").is_none() {
+        let listed = cursor.named()?.into_iter().find(|(name, _)| *name == schema);
+        return listed.map_or(Ok(Vec::new()), |(_, list)| list.items().iter().map(creator).collect());
+    }
+    cursor.items().iter().map(creator).collect()
+}
+
+fn schema(
+    cursor: &Cursor<'_>,
+    templates: &BTreeMap<String, Template>,
+    creators: Vec<Creator>,
+) -> Result<Schema, SpecError> {
     let mut fields = cursor.fields()?;
-    let mut schema = Schema { at: cursor.at(), ..Schema::default() };
+    let mut schema = Schema { at: cursor.at(), creators, ..Schema::default() };
     schema.owner = fields.take("owner").map(|owner| owner.text().map(str::to_owned)).transpose()?;
     if let Some(creators) = fields.take("creators") {
         schema.creators = creators.items().iter().map(creator).collect::<Result<_, _>>()?;

@@ -1,13 +1,15 @@
 //! The present state: what a server's catalogs say, read in one snapshot.
 
 mod acl;
+mod dependents;
 mod names;
 mod read;
 mod resolve;
 
 pub use acl::AclItem;
+pub use dependents::Dependents;
 pub use names::{Names, RoleId};
-pub use read::{Reader, snapshot};
+pub use read::{Reader, rows, snapshot};
 pub use resolve::{Resolved, resolve};
 
 use policy::spec::Kind;
@@ -28,6 +30,10 @@ pub struct Present {
     pub objects: Vec<Object>,
     /// Default privileges.
     pub defaults: Vec<DefaultAcl>,
+    /// Sequences that follow a table: from their oid to the table's. Read where owners matter.
+    pub links: HashMap<u32, u32>,
+    /// What hangs on roles that shall be gone.
+    pub dependents: HashMap<RoleId, Dependents>,
 }
 
 /// The server and who asks it.
@@ -44,6 +50,8 @@ pub struct Session {
     pub superuser: bool,
     /// Whether it may make roles.
     pub createrole: bool,
+    /// What it is granted of roles it makes, from PostgreSQL 16 on.
+    pub self_grant: String,
 }
 
 /// A role that exists.
@@ -113,6 +121,8 @@ pub struct Object {
     pub columns: Vec<(String, Vec<AclItem>)>,
     /// Whether the plan is going to make it.
     pub planned: bool,
+    /// Whose it is until the plan gives it to its owner.
+    pub was_of: Option<RoleId>,
 }
 
 /// One row of default privileges.
@@ -135,6 +145,21 @@ impl Present {
 }
 
 impl Object {
+    /// What a change of owner does to privileges: all that was the old owner's becomes the new one's.
+    pub fn change_owner(&mut self, owner: RoleId) {
+        let old = std::mem::replace(&mut self.owner, owner);
+        self.was_of.get_or_insert(old);
+        let columns = self.columns.iter_mut().flat_map(|(_, acl)| acl);
+        for item in self.acl.iter_mut().flatten().chain(columns) {
+            if item.grantee == old {
+                item.grantee = owner;
+            }
+            if item.grantor == old {
+                item.grantor = owner;
+            }
+        }
+    }
+
     /// What a person calls it.
     pub fn label(&self) -> String {
         match (&self.schema, self.kind) {

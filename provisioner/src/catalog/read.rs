@@ -4,14 +4,15 @@ use super::acl::{elements, parse};
 use super::names::{Names, RoleId};
 use super::{AclItem, DefaultAcl, Object, Present, PresentMembership, PresentRole, Session};
 use crate::error::Error;
-use policy::spec::{Kind, RelationKind, RoutineKind};
+use policy::spec::{Desired, Kind, RelationKind, RoutineKind};
 use policy::sql::{identifier, literal};
 use postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 use std::collections::HashMap;
 use std::rc::Rc;
 
 /// What of the catalogs a comparison needs.
-pub struct Reader {
+#[derive(Default)]
+pub struct Reader<'a> {
     /// System schemas the spec names nevertheless.
     pub system_schemas: Vec<String>,
     /// Whether routines and types without privileges of their own matter.
@@ -20,16 +21,23 @@ pub struct Reader {
     pub plain_types: bool,
     /// Large objects the spec names.
     pub large_objects: Vec<u32>,
+    /// Whether it matters which sequence follows which table.
+    pub links: bool,
+    /// The desired state, whose roles get their numbers by name together with those that exist, and some of which may be
+    /// wanted gone.
+    pub desired: Option<&'a Desired>,
+    /// Whether, of what hangs on the latter, that which belongs to no database counts.
+    pub shared: bool,
 }
 
 /// Reads the present state. The client must be in a REPEATABLE READ transaction with `search_path` set to `pg_catalog`.
 ///
 /// # Errors
 /// Whatever the server says.
-pub fn snapshot(client: &mut Client, reader: &Reader) -> Result<Present, Error> {
+pub fn snapshot(client: &mut Client, reader: &Reader<'_>) -> Result<Present, Error> {
     let session = session(client)?;
     let mut catalog = Catalog { client, version: session.version, names: Names::default(), by_oid: HashMap::new() };
-    let roles = catalog.roles(&session)?;
+    let roles = catalog.roles(&session, reader)?;
     let memberships = catalog.memberships()?;
     let schemas = catalog.schemas(reader)?;
     let mut objects = catalog.relations(&schemas)?;
@@ -38,16 +46,21 @@ pub fn snapshot(client: &mut Client, reader: &Reader) -> Result<Present, Error> 
     objects.extend(catalog.types(&schemas, reader.plain_types)?);
     objects.extend(catalog.others(reader)?);
     let defaults = catalog.defaults()?;
+    let links = if reader.links { catalog.links()? } else { HashMap::new() };
+    let dependents = catalog.dependents(reader)?;
     let names = catalog.names;
     objects.extend(schemas.into_values().map(|schema| schema.object));
-    Ok(Present { session, names, roles, memberships, objects, defaults })
+    // The server's own order changes with every change to a row.
+    objects.sort_by(|a, b| (a.kind, &a.reference).cmp(&(b.kind, &b.reference)));
+    Ok(Present { session, names, roles, memberships, objects, defaults, links, dependents })
 }
 
 fn session(client: &mut Client) -> Result<Session, Error> {
     let rows = rows(
         client,
         "SELECT current_database(), current_user, current_setting('server_version_num'), \
-         split_part(current_setting('server_version'), ' ', 1), rolsuper, rolcreaterole \
+         split_part(current_setting('server_version'), ' ', 1), rolsuper, rolcreaterole, \
+         current_setting('createrole_self_grant', true) \
          FROM pg_roles WHERE rolname = current_user",
     )?;
     let row = rows.first().ok_or_else(|| Error::Unexpected("the server does not know the current role".to_owned()))?;
@@ -58,14 +71,15 @@ fn session(client: &mut Client) -> Result<Session, Error> {
         version_text: text(row, 3)?,
         superuser: flag(row, 4),
         createrole: flag(row, 5),
+        self_grant: row.get(6).unwrap_or_default().to_owned(),
     })
 }
 
-struct Catalog<'a> {
-    client: &'a mut Client,
+pub(super) struct Catalog<'a> {
+    pub client: &'a mut Client,
     version: u32,
-    names: Names,
-    by_oid: HashMap<u32, RoleId>,
+    pub names: Names,
+    pub by_oid: HashMap<u32, RoleId>,
 }
 
 struct PresentSchema {
@@ -76,7 +90,7 @@ struct PresentSchema {
 type Schemas = HashMap<u32, PresentSchema>;
 
 impl Catalog<'_> {
-    fn roles(&mut self, session: &Session) -> Result<HashMap<RoleId, PresentRole>, Error> {
+    fn roles(&mut self, session: &Session, reader: &Reader<'_>) -> Result<HashMap<RoleId, PresentRole>, Error> {
         // Only a superuser may read the verifiers.
         let verifier =
             if session.superuser { "(SELECT rolpassword FROM pg_authid a WHERE a.oid = r.oid)" } else { "NULL" };
@@ -87,7 +101,15 @@ impl Catalog<'_> {
              FROM pg_roles r LEFT JOIN pg_shdescription d ON d.objoid = r.oid AND d.classoid = 'pg_authid'::regclass"
         );
         let mut roles = HashMap::new();
-        for row in rows(self.client, &sql)? {
+        let rows_of_roles = rows(self.client, &sql)?;
+        // Numbered by name, so that a plan is written in the same order before and after its roles exist.
+        let declared = reader.desired.iter().flat_map(|desired| desired.roles.keys().map(String::as_str));
+        let mut all: Vec<&str> = rows_of_roles.iter().filter_map(|row| row.get(1)).chain(declared).collect();
+        all.sort_unstable();
+        for name in all {
+            self.names.id(name);
+        }
+        for row in rows_of_roles {
             let oid = number(&row, 0)?;
             let id = self.names.id(&text(&row, 1)?);
             self.by_oid.insert(oid, id);
@@ -140,7 +162,7 @@ impl Catalog<'_> {
         Ok(memberships)
     }
 
-    fn schemas(&mut self, reader: &Reader) -> Result<Schemas, Error> {
+    fn schemas(&mut self, reader: &Reader<'_>) -> Result<Schemas, Error> {
         let named: Vec<String> = reader.system_schemas.iter().map(|name| literal(name)).collect();
         let named = if named.is_empty() { "''".to_owned() } else { named.join(", ") };
         let sql = format!(
@@ -231,7 +253,7 @@ impl Catalog<'_> {
         Ok(objects)
     }
 
-    fn others(&mut self, reader: &Reader) -> Result<Vec<Object>, Error> {
+    fn others(&mut self, reader: &Reader<'_>) -> Result<Vec<Object>, Error> {
         let mut sql = "SELECT oid, 'd', datname, datdba, datacl FROM pg_database \
                        UNION ALL SELECT oid, 'l', lanname, lanowner, lanacl FROM pg_language \
                        UNION ALL SELECT oid, 'w', fdwname, fdwowner, fdwacl FROM pg_foreign_data_wrapper \
@@ -315,11 +337,12 @@ impl Catalog<'_> {
             acl: self.acl(row, acl)?,
             columns: Vec::new(),
             planned: false,
+            was_of: None,
         })
     }
 
     /// A role by its oid; one dropped meanwhile goes by its number, as the server itself prints it.
-    fn role(&mut self, row: &SimpleQueryRow, column: usize) -> Result<RoleId, Error> {
+    pub fn role(&mut self, row: &SimpleQueryRow, column: usize) -> Result<RoleId, Error> {
         let oid: u32 = number(row, column)?;
         Ok(self.by_oid.get(&oid).copied().unwrap_or_else(|| self.names.id(&oid.to_string())))
     }
@@ -356,7 +379,7 @@ pub fn text(row: &SimpleQueryRow, column: usize) -> Result<String, Error> {
     row.get(column).map(str::to_owned).ok_or_else(|| Error::Unexpected(format!("NULL in column {column}")))
 }
 
-fn number<T: std::str::FromStr>(row: &SimpleQueryRow, column: usize) -> Result<T, Error> {
+pub(super) fn number<T: std::str::FromStr>(row: &SimpleQueryRow, column: usize) -> Result<T, Error> {
     let text = row.get(column).unwrap_or_default();
     text.parse().map_err(|_| Error::Unexpected(format!("\"{text}\" is no number")))
 }

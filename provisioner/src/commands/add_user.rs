@@ -16,9 +16,7 @@ use policy::sql::{identifier, literal};
 pub fn add_user(cli: &Cli, name: &str, like: &str, json: bool) -> Result<u8, Error> {
     let mut client = cli.connection.connect(None)?;
     client.batch_execute("SET search_path = pg_catalog; BEGIN ISOLATION LEVEL REPEATABLE READ")?;
-    let reader =
-        Reader { system_schemas: Vec::new(), plain_routines: false, plain_types: false, large_objects: Vec::new() };
-    let present = snapshot(&mut client, &reader)?;
+    let present = snapshot(&mut client, &Reader::default())?;
     let (new, group) = (identifier(name), identifier(like));
     let group_id = present.names.find(like).filter(|id| present.roles.contains_key(id));
     let Some(group_id) = group_id else {

@@ -7,6 +7,7 @@ mod init;
 mod report;
 mod run;
 mod schema;
+mod work;
 
 use crate::cli::{Cli, Command, Format};
 use crate::error::Error;
@@ -19,11 +20,11 @@ use std::io::Write;
 pub fn run(cli: &Cli) -> Result<u8, Error> {
     match &cli.command {
         Command::Init { template } => init::init(*template),
-        Command::Plan { run, format } => {
+        Command::Plan { run, format, out } => {
             let format = if cli.json { Format::Json } else { *format };
-            run::plan(cli, run, format)
+            run::plan(cli, run, format, out.as_deref())
         }
-        Command::Apply { run, yes } => run::apply(cli, run, *yes, cli.json),
+        Command::Apply { run, yes } => run::apply(cli, run, *yes),
         Command::Check { run } => run::check(cli, run),
         Command::AddUser { name, like } => add_user::add_user(cli, name, like, cli.json),
         Command::Export { schemas } => export::export(cli, schemas),

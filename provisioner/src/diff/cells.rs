@@ -1,6 +1,6 @@
 //! What the spec says about one grantee and one object, all its grants together.
 
-use super::objects::Index;
+use super::objects::{Index, Wish};
 use super::{Request, grantee};
 use crate::catalog::{Object, Present, Resolved, RoleId};
 use crate::error::Error;
@@ -68,7 +68,7 @@ impl Cells {
         for grant in &request.contents.grants {
             let privileges = for_version(grant.privileges, grant.all, grant.on.kind, present)?;
             let to: Vec<RoleId> = grant.to.iter().map(|to| grantee(request, present, to)).collect::<Result<_, _>>()?;
-            for (object, by_name) in index.targets(grant, present, resolved)? {
+            for (object, by_name) in index.targets(Wish::of_grant(grant), present, resolved)? {
                 for to in to.iter().filter(|to| **to != present.objects[object].owner) {
                     if grant.on.columns.is_empty() {
                         objects.entry((object, *to)).or_default().say(grant, privileges, by_name);
@@ -137,6 +137,7 @@ fn enter_parameters(request: &Request<'_>, present: &mut Present) {
                     acl: None,
                     columns: Vec::new(),
                     planned: false,
+                    was_of: None,
                 });
             }
         }

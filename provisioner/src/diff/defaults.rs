@@ -2,7 +2,7 @@
 
 use super::cells::for_version;
 use super::statements::{labels, plural, roles};
-use super::{Request, grantee, is_managed_schema, managed_roles, members, role};
+use super::{Request, grantee, managed_roles, members, role};
 use crate::catalog::{Object, Present, RoleId};
 use crate::error::Error;
 use crate::plan::{Flag, Operation, Requirement, Sign};
@@ -149,8 +149,7 @@ pub(super) fn diff(request: &Request<'_>, present: &Present) -> Result<Vec<Opera
             add(true, said.given - has - with_option, false, true);
             add(true, with_option, true, true);
             add(false, has & said.absent, false, true);
-            if managed.contains(&to) && to != *creator && is_managed_schema(&request.desired.manage, schema.as_deref())
-            {
+            if managed.contains(&to) && to != *creator && request.desired.manages_schema(schema.as_deref()) {
                 let undeclared = has - said.given - said.absent;
                 add(false, undeclared, false, false);
                 add(false, has_option - said.grant_option - said.absent - undeclared, true, false);
@@ -186,6 +185,6 @@ fn operation(request: &Request<'_>, present: &Present, change: &Change, creators
     match (change.sign, change.declared) {
         (true, _) => operation,
         (false, true) => operation.because("declared absent"),
-        (false, false) => operation.because("undeclared").unless(request.revoke, Flag::Revoke),
+        (false, false) => operation.because("undeclared").unless(request.allowed.revoke_privileges, Flag::Revoke),
     }
 }

@@ -3,40 +3,40 @@
 use super::{Request, managed_roles, role};
 use crate::catalog::{Present, PresentMembership, RoleId};
 use crate::error::Error;
-use crate::plan::{Flag, Operation, Sign};
-use policy::spec::Membership;
-use std::collections::HashMap;
+use crate::plan::{Flag, Operation, Requirement, Sign};
+use policy::spec::{Ensure, Membership};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 const SECTION: &str = "memberships";
 
 pub(super) fn diff(request: &Request<'_>, present: &Present) -> Result<Vec<Operation>, Error> {
+    let mut declared: HashMap<(RoleId, RoleId), Vec<&Membership>> = HashMap::new();
+    for wanted in &request.desired.memberships {
+        let there = wanted.ensure == Ensure::Present;
+        if !there && present.names.find(&wanted.role).and(present.names.find(&wanted.member)).is_none() {
+            continue;
+        }
+        let pair = (role(request, present, &wanted.role)?, role(request, present, &wanted.member)?);
+        if there {
+            check_version(wanted, present)?;
+        }
+        declared.entry(pair).or_default().push(wanted);
+    }
+    let mut comparison = Comparison { request, present, added: BTreeMap::new(), changed: Vec::new(), gone: Vec::new() };
+    let mut pairs: Vec<_> = declared.iter().collect();
+    pairs.sort_by_key(|(pair, _)| (present.names.name(pair.0), present.names.name(pair.1)));
     let mut edges: HashMap<(RoleId, RoleId), Vec<&PresentMembership>> = HashMap::new();
     for edge in &present.memberships {
         edges.entry((edge.role, edge.member)).or_default().push(edge);
     }
-    let mut missing: Vec<(String, RoleId, Vec<RoleId>)> = Vec::new();
-    let mut operations = Vec::new();
-    let mut declared = HashMap::new();
-    for wanted in &request.desired.memberships {
-        let pair = (role(request, present, &wanted.role)?, role(request, present, &wanted.member)?);
-        check_version(wanted, present)?;
-        declared.insert(pair, wanted);
-        match edges.get(&pair) {
-            None => {
-                let options = new_options(wanted, present);
-                match missing.iter_mut().find(|(other, role, _)| *other == options && *role == pair.0) {
-                    Some((_, _, members)) => members.push(pair.1),
-                    None => missing.push((options, pair.0, vec![pair.1])),
-                }
-            }
-            Some(edges) => operations.extend(edges_options(request, present, wanted, edges)),
+    for (pair, wanted) in pairs {
+        let edges = edges.get(pair).map_or(&[][..], Vec::as_slice);
+        for wanted in wanted {
+            comparison.compare(*pair, wanted, edges);
         }
     }
-    let mut added: Vec<Operation> =
-        missing.into_iter().map(|(options, role, members)| grant(present, role, &members, &options)).collect();
-    added.extend(operations);
-    added.extend(undeclared(request, present, &declared));
-    Ok(added)
+    comparison.undeclared(&declared);
+    Ok(comparison.operations())
 }
 
 fn check_version(wanted: &Membership, present: &Present) -> Result<(), Error> {
@@ -50,18 +50,188 @@ fn check_version(wanted: &Membership, present: &Present) -> Result<(), Error> {
     Ok(())
 }
 
+/// An edge that goes, or whose ADMIN OPTION goes.
+struct Removal<'a> {
+    edge: &'a PresentMembership,
+    admin_only: bool,
+    reason: &'static str,
+    waits: bool,
+}
+
+struct Comparison<'a> {
+    request: &'a Request<'a>,
+    present: &'a Present,
+    /// New memberships: by group and options, the members.
+    added: BTreeMap<(String, RoleId), Vec<RoleId>>,
+    changed: Vec<Operation>,
+    gone: Vec<Removal<'a>>,
+}
+
+impl<'a> Comparison<'a> {
+    /// Before PostgreSQL 16 a membership has one edge, so that its grantor cannot be chosen.
+    fn is_by(&self, edge: &PresentMembership, grantor: Option<&String>) -> bool {
+        self.present.session.version < 160_000
+            || grantor.is_none_or(|name| self.present.names.name(edge.grantor) == name.as_str())
+    }
+
+    fn compare(&mut self, (role, member): (RoleId, RoleId), wanted: &Membership, edges: &[&'a PresentMembership]) {
+        let mine: Vec<_> = edges.iter().copied().filter(|edge| self.is_by(edge, wanted.grantor.as_ref())).collect();
+        if wanted.ensure == Ensure::Absent {
+            for edge in mine.into_iter().filter(|edge| !is_implicit(self.present, edge)) {
+                self.gone.push(Removal { edge, admin_only: false, reason: "declared absent", waits: false });
+            }
+            return;
+        }
+        // The edge that its maker has to a new role gives nothing but ADMIN.
+        if mine.iter().all(|edge| is_implicit(self.present, edge)) && !is_admin_only(wanted, &mine) {
+            let options = new_options(wanted, self.present);
+            self.added.entry((options, role)).or_default().push(member);
+            return;
+        }
+        self.options(wanted, &mine);
+    }
+
+    /// Options of a membership that exists, one grantor's edge after the other.
+    fn options(&mut self, wanted: &Membership, edges: &[&'a PresentMembership]) {
+        if wanted.admin == Some(true) && !edges.iter().any(|edge| edge.admin) {
+            let what = format!("may admit members to {}", wanted.role);
+            let added = edges.first().map(|edge| self.change(edge, Sign::Add, what, "ADMIN OPTION"));
+            self.changed.extend(added);
+        }
+        for edge in edges.iter().filter(|edge| edge.admin && wanted.admin != Some(true)) {
+            if !is_implicit(self.present, edge) {
+                let declared = wanted.admin.is_some();
+                let reason = if declared { "declared false" } else { "undeclared" };
+                let waits = !declared && !self.request.allowed.revoke_members;
+                self.gone.push(Removal { edge, admin_only: true, reason, waits });
+            }
+        }
+        if self.present.session.version < 160_000 {
+            return;
+        }
+        for edge in edges.iter().filter(|edge| !is_implicit(self.present, edge)) {
+            for (word, wanted_value, value) in
+                [("INHERIT", wanted.inherit, edge.inherit), ("SET", wanted.set, edge.set)]
+            {
+                if let Some(wanted_value) = wanted_value.filter(|wanted_value| *wanted_value != value) {
+                    let option = format!("{word} {}", if wanted_value { "TRUE" } else { "FALSE" });
+                    let what = format!("member of {} with {}", wanted.role, option.to_lowercase());
+                    let change = self.change(edge, Sign::Change, what, &option);
+                    self.changed.push(change);
+                }
+            }
+        }
+    }
+
+    fn change(&self, edge: &PresentMembership, sign: Sign, what: String, option: &str) -> Operation {
+        let names = &self.present.names;
+        let (role, member) = (names.sql(edge.role), names.sql(edge.member));
+        let sql = format!("GRANT {role} TO {member} WITH {option}{}", granted_by(self.present, edge));
+        super::operation(SECTION, sign, names.name(edge.member), what, sql).requiring(self.administering(edge))
+    }
+
+    fn administering(&self, edge: &PresentMembership) -> [Requirement; 1] {
+        [Requirement::Administer(edge.role)]
+    }
+
+    /// Memberships between managed roles that the spec does not know.
+    fn undeclared(&mut self, declared: &HashMap<(RoleId, RoleId), Vec<&Membership>>) {
+        let managed = managed_roles(self.request, self.present);
+        let names = &self.present.names;
+        for edge in &self.present.memberships {
+            let known = declared.get(&(edge.role, edge.member)).is_some_and(|wanted| {
+                wanted.iter().any(|wanted| self.is_by(edge, wanted.grantor.as_ref()) || wanted.ensure == Ensure::Absent)
+            });
+            let executor = names.name(edge.member) == self.present.session.executor;
+            if known || executor || is_implicit(self.present, edge) {
+                continue;
+            }
+            if managed.contains(&edge.role) && managed.contains(&edge.member) {
+                let waits = !self.request.allowed.revoke_members;
+                self.gone.push(Removal { edge, admin_only: false, reason: "undeclared", waits });
+            }
+        }
+    }
+
+    fn operations(self) -> Vec<Operation> {
+        let (kept, removed) = self.removals();
+        let added = self.added.iter();
+        let added = added.map(|((options, role), members)| grant(self.present, *role, members, options));
+        // What goes comes first: a membership cannot be turned round otherwise.
+        kept.into_iter().chain(removed).chain(added).chain(self.changed.iter().cloned()).collect()
+    }
+
+    /// From PostgreSQL 16 on an edge goes after those that its member granted by it. Of these, what stays is granted
+    /// anew beforehand.
+    fn removals(&self) -> (Vec<Operation>, Vec<Operation>) {
+        let is_same = |a: &PresentMembership, b: &PresentMembership| std::ptr::eq(a, b);
+        let mut open: Vec<&Removal> = self.gone.iter().collect();
+        open.sort_by_key(|gone| self.present.names.name(gone.edge.member));
+        let mut regranted = HashSet::new();
+        let (mut kept, mut removed) = (Vec::new(), Vec::new());
+        while !open.is_empty() {
+            let depends = |on: &Removal, edge: &PresentMembership| {
+                edge.role == on.edge.role && edge.grantor == on.edge.member && !is_same(edge, on.edge)
+            };
+            let free = open.iter().position(|gone| !open.iter().any(|other| depends(gone, other.edge))).unwrap_or(0);
+            let gone = open.remove(free);
+            let stays = |edge: &&PresentMembership| {
+                depends(gone, edge) && !self.gone.iter().any(|other| !other.admin_only && is_same(other.edge, edge))
+            };
+            let staying: Vec<_> = self.present.memberships.iter().filter(stays).collect();
+            let cascade = self.present.session.version >= 160_000 && !staying.is_empty();
+            if cascade {
+                for edge in staying.iter().filter(|edge| regranted.insert((edge.role, edge.member))) {
+                    kept.push(self.regrant(edge, gone));
+                }
+            }
+            removed.push(self.removal(gone, cascade));
+        }
+        (kept, removed)
+    }
+
+    fn regrant(&self, edge: &PresentMembership, gone: &Removal<'_>) -> Operation {
+        let word = |value: bool| if value { "TRUE" } else { "FALSE" };
+        let options =
+            format!(" WITH ADMIN {}, INHERIT {}, SET {}", word(edge.admin), word(edge.inherit), word(edge.set));
+        let reason = format!("{} no longer may grant it", self.present.names.name(edge.grantor));
+        let operation = grant(self.present, edge.role, &[edge.member], &options).because(reason);
+        operation.unless(!gone.waits, Flag::Revoke)
+    }
+
+    fn removal(&self, gone: &Removal<'_>, cascade: bool) -> Operation {
+        let names = &self.present.names;
+        let edge = gone.edge;
+        let (option, what) = if gone.admin_only {
+            ("ADMIN OPTION FOR ", format!("may admit members to {}", names.name(edge.role)))
+        } else {
+            ("", format!("member of {}", names.name(edge.role)))
+        };
+        let (role, member) = (names.sql(edge.role), names.sql(edge.member));
+        let by = granted_by(self.present, edge);
+        let cascade = if cascade { " CASCADE" } else { "" };
+        let sql = format!("REVOKE {option}{role} FROM {member}{by}{cascade}");
+        super::operation(SECTION, Sign::Remove, names.name(edge.member), what, sql)
+            .because(gone.reason)
+            .unless(!gone.waits, Flag::Revoke)
+            .requiring(self.administering(edge))
+    }
+}
+
 fn grant(present: &Present, role: RoleId, members: &[RoleId], options: &str) -> Operation {
     let names = &present.names;
     let to: Vec<String> = members.iter().map(|member| names.sql(*member)).collect();
     let who: Vec<String> = members.iter().map(|member| names.name(*member).to_owned()).collect();
     let sql = format!("GRANT {} TO {}{options}", names.sql(role), to.join(", "));
-    let what = format!("member of {}{}", names.name(role), options.to_lowercase());
-    super::operation(SECTION, Sign::Add, &super::listing(&who), what, sql)
+    let told = options.split(" GRANTED BY ").next().unwrap_or_default().to_lowercase();
+    let what = format!("member of {}{told}", names.name(role));
+    super::operation(SECTION, Sign::Add, &super::listing(&who), what, sql).requiring([Requirement::Administer(role)])
 }
 
 /// What the spec does not say is left to the server: INHERIT then follows the member's own option.
 fn new_options(wanted: &Membership, present: &Present) -> String {
     let mut options = Vec::new();
+    let mut by = String::new();
     if present.session.version >= 160_000 {
         let word = |value: bool| if value { "TRUE" } else { "FALSE" };
         if wanted.admin == Some(true) {
@@ -73,91 +243,23 @@ fn new_options(wanted: &Membership, present: &Present) -> String {
         if let Some(set) = wanted.set {
             options.push(format!("SET {}", word(set)));
         }
+        if let Some(grantor) = &wanted.grantor {
+            by = format!(" GRANTED BY {}", policy::sql::identifier(grantor));
+        }
     } else if wanted.admin == Some(true) {
         options.push("ADMIN OPTION".to_owned());
     }
-    if options.is_empty() { String::new() } else { format!(" WITH {}", options.join(", ")) }
+    let with = if options.is_empty() { String::new() } else { format!(" WITH {}", options.join(", ")) };
+    with + &by
 }
 
-/// Options of a membership that exists, one grantor's edge after the other.
-fn edges_options(
-    request: &Request<'_>,
-    present: &Present,
-    wanted: &Membership,
-    edges: &[&PresentMembership],
-) -> Vec<Operation> {
-    let names = &present.names;
-    let mut operations = Vec::new();
-    let change = |edge: &PresentMembership, sign, what: String, option: &str| {
-        let (role, member) = (names.sql(edge.role), names.sql(edge.member));
-        let sql = match option.strip_prefix("REVOKE ") {
-            Some(option) => format!("REVOKE {option} OPTION FOR {role} FROM {member}{}", granted_by(present, edge)),
-            None => format!("GRANT {role} TO {member} WITH {option}{}", granted_by(present, edge)),
-        };
-        super::operation(SECTION, sign, &wanted.member, what, sql)
-    };
-    if wanted.admin == Some(true) && !edges.iter().any(|edge| edge.admin) {
-        let what = format!("may admit members to {}", wanted.role);
-        operations.extend(edges.first().map(|edge| change(edge, Sign::Add, what, "ADMIN OPTION")));
-    }
-    for edge in edges.iter().filter(|edge| edge.admin && wanted.admin != Some(true)) {
-        if is_implicit(present, edge) {
-            continue;
-        }
-        let what = format!("may admit members to {}", wanted.role);
-        let operation = change(edge, Sign::Remove, what, "REVOKE ADMIN");
-        operations.push(match wanted.admin {
-            Some(_) => operation.because("declared false"),
-            None => operation.because("undeclared").unless(request.revoke, Flag::Revoke),
-        });
-    }
-    if present.session.version >= 160_000 {
-        for edge in edges.iter().filter(|edge| !is_implicit(present, edge)) {
-            for (word, wanted_value, value) in
-                [("INHERIT", wanted.inherit, edge.inherit), ("SET", wanted.set, edge.set)]
-            {
-                if let Some(wanted_value) = wanted_value.filter(|wanted_value| *wanted_value != value) {
-                    let option = format!("{word} {}", if wanted_value { "TRUE" } else { "FALSE" });
-                    let what = format!("member of {} with {}", wanted.role, option.to_lowercase());
-                    operations.push(change(edge, Sign::Change, what, &option));
-                }
-            }
-        }
-    }
-    operations
-}
-
-/// Memberships between managed roles that the spec does not know.
-fn undeclared(
-    request: &Request<'_>,
-    present: &Present,
-    declared: &HashMap<(RoleId, RoleId), &Membership>,
-) -> Vec<Operation> {
-    let managed = managed_roles(request, present);
-    let names = &present.names;
-    let mut operations = Vec::new();
-    for edge in &present.memberships {
-        let executor = names.name(edge.member) == present.session.executor;
-        if declared.contains_key(&(edge.role, edge.member))
-            || !managed.contains(&edge.role)
-            || !managed.contains(&edge.member)
-            || executor
-            || is_implicit(present, edge)
-        {
-            continue;
-        }
-        let by = granted_by(present, edge);
-        let sql = format!("REVOKE {} FROM {}{by}", names.sql(edge.role), names.sql(edge.member));
-        let what = format!("member of {}", names.name(edge.role));
-        let operation = super::operation(SECTION, Sign::Remove, names.name(edge.member), what, sql);
-        operations.push(operation.because("undeclared").unless(request.revoke, Flag::Revoke));
-    }
-    operations.sort_by(|a, b| a.sql.cmp(&b.sql));
-    operations
+/// Whether all that is wanted is what a role's maker has anyway.
+fn is_admin_only(wanted: &Membership, edges: &[&PresentMembership]) -> bool {
+    !edges.is_empty() && wanted.admin == Some(true) && wanted.inherit == Some(false) && wanted.set == Some(false)
 }
 
 /// From PostgreSQL 16 on, whoever makes a role administers it by grace of the bootstrap superuser.
-fn is_implicit(present: &Present, edge: &PresentMembership) -> bool {
+pub(super) fn is_implicit(present: &Present, edge: &PresentMembership) -> bool {
     present.session.version >= 160_000
         && edge.admin
         && !edge.inherit

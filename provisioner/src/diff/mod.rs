@@ -2,21 +2,38 @@
 
 mod cells;
 mod defaults;
+mod lint;
 mod memberships;
 mod objects;
+mod owners;
 mod preflight;
 mod privileges;
+mod retire;
 mod roles;
 mod schemas;
 mod statements;
 
+pub use lint::lint;
 pub use statements::plural;
 
 use crate::catalog::{Present, Resolved, RoleId};
 use crate::error::Error;
 use crate::plan::{Operation, Sign};
-use policy::spec::{Contents, Desired, Grantee, Manage, Pattern};
+use policy::spec::{Contents, Desired, Ensure, Grantee, Undeclared};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// Where a database comes in a run: roles are the cluster's, so that they are made before all else and dropped at last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// All is done here.
+    Alone,
+    /// Everything but dropping roles.
+    First,
+    /// Only what concerns the database itself.
+    Further,
+    /// Only dropping roles.
+    Last,
+}
 
 /// What is asked for.
 pub struct Request<'a> {
@@ -24,12 +41,10 @@ pub struct Request<'a> {
     pub desired: &'a Desired,
     /// The part of it that concerns this database.
     pub contents: &'a Contents,
-    /// Whether roles and memberships are compared too.
-    pub cluster: bool,
-    /// Whether what is undeclared is taken away.
-    pub revoke: bool,
-    /// Whether owners are changed.
-    pub owner: bool,
+    /// Where this database comes among all.
+    pub stage: Stage,
+    /// What may be done beyond adding.
+    pub allowed: Undeclared,
     /// Passwords, by role.
     pub passwords: &'a BTreeMap<String, String>,
 }
@@ -40,16 +55,20 @@ pub struct Request<'a> {
 /// A spec that names what does not exist, asks for what this server does not have, or contradicts itself.
 pub fn diff(request: &Request<'_>, present: &mut Present, resolved: &Resolved) -> Result<Vec<Operation>, Error> {
     let mut operations = Vec::new();
-    for name in request.desired.roles.keys() {
-        present.names.id(name);
-    }
-    if request.cluster {
+    if matches!(request.stage, Stage::Alone | Stage::First) {
         operations.extend(roles::diff(request, present, resolved)?);
         operations.extend(memberships::diff(request, present)?);
     }
-    operations.extend(schemas::diff(request, present)?);
-    operations.extend(defaults::diff(request, present)?);
-    operations.extend(privileges::diff(request, present, resolved)?);
+    if request.stage != Stage::Last {
+        operations.extend(retire::belongings(request, present)?);
+        operations.extend(schemas::diff(request, present)?);
+        operations.extend(owners::diff(request, present, resolved)?);
+        operations.extend(defaults::diff(request, present)?);
+        operations.extend(privileges::diff(request, present, resolved)?);
+    }
+    if matches!(request.stage, Stage::Alone | Stage::Last) {
+        operations.extend(retire::roles(request, present));
+    }
     preflight::check(&operations, request, present)?;
     Ok(operations)
 }
@@ -72,28 +91,11 @@ fn grantee(request: &Request<'_>, present: &Present, grantee: &Grantee) -> Resul
     }
 }
 
-/// The roles whose undeclared privileges are looked at.
+/// The roles whose undeclared privileges are looked at. Those that go lose all of them anyway.
 fn managed_roles(request: &Request<'_>, present: &Present) -> HashSet<RoleId> {
-    let Manage { roles, ignore, .. } = &request.desired.manage;
-    let ignored = |name: &str| name.starts_with("pg_") || ignore.iter().any(|pattern| pattern.matches(name));
     let known = present.roles.keys().copied().map(|id| (id, present.names.name(id)));
-    known
-        .filter(|(_, name)| !ignored(name))
-        .filter(|(_, name)| match roles {
-            Some(patterns) => patterns.iter().any(|pattern| pattern.matches(name)),
-            None => request.desired.roles.contains_key(*name),
-        })
-        .map(|(id, _)| id)
-        .collect()
-}
-
-/// Whether undeclared privileges in a schema, or outside all of them, are looked at.
-fn is_managed_schema(manage: &Manage, schema: Option<&str>) -> bool {
-    match (&manage.schemas, schema) {
-        (None, _) => true,
-        (Some(patterns), Some(schema)) => patterns.iter().any(|pattern: &Pattern| pattern.matches(schema)),
-        (Some(_), None) => false,
-    }
+    let goes = |name: &str| request.allowed.drop_roles && request.desired.wants_gone(name);
+    known.filter(|(_, name)| request.desired.manages_role(name) && !goes(name)).map(|(id, _)| id).collect()
 }
 
 /// All direct and indirect members of `role`, those the spec is going to make included.
@@ -101,7 +103,7 @@ fn members(request: &Request<'_>, present: &Present, role: RoleId) -> BTreeSet<R
     // From PostgreSQL 16 on a role's maker is its member without being able to act as it: that is no member here.
     let real = present.memberships.iter().filter(|edge| edge.inherit || edge.set || present.session.version < 160_000);
     let mut edges: Vec<(RoleId, RoleId)> = real.map(|edge| (edge.role, edge.member)).collect();
-    for membership in &request.desired.memberships {
+    for membership in request.desired.memberships.iter().filter(|wanted| wanted.ensure == Ensure::Present) {
         if let (Some(role), Some(member)) =
             (present.names.find(&membership.role), present.names.find(&membership.member))
         {

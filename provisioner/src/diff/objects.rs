@@ -2,11 +2,30 @@
 
 use crate::catalog::{Object, Present, Resolved};
 use crate::error::Error;
-use policy::spec::{Ensure, Grant, Kind, Pattern};
+use policy::spec::{Ensure, Grant, Kind, Ownership, Pattern, Target};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 type Place = (Kind, Option<Rc<str>>);
+
+/// What an entry of the spec is about.
+#[derive(Clone, Copy)]
+pub(super) struct Wish<'a> {
+    on: &'a Target,
+    except: &'a [Pattern],
+    /// Whether it is an error if something named is not there.
+    must_exist: bool,
+}
+
+impl<'a> Wish<'a> {
+    pub fn of_grant(grant: &'a Grant) -> Self {
+        Self { on: &grant.on, except: &grant.except, must_exist: grant.ensure == Ensure::Present }
+    }
+
+    pub fn of_ownership(ownership: &'a Ownership) -> Self {
+        Self { on: &ownership.on, except: &ownership.except, must_exist: true }
+    }
+}
 
 /// The objects by kind, schema and name.
 pub(super) struct Index {
@@ -38,16 +57,16 @@ impl Index {
         index
     }
 
-    /// The objects `grant` is about, each with whether the spec names it itself.
-    pub fn targets(&self, grant: &Grant, present: &Present, resolved: &Resolved) -> Result<Vec<(usize, bool)>, Error> {
-        let kind = grant.on.kind;
-        if kind == Kind::Database && grant.on.names.is_empty() {
+    /// The objects a wish is about, each with whether the spec names it itself.
+    pub fn targets(&self, wish: Wish<'_>, present: &Present, resolved: &Resolved) -> Result<Vec<(usize, bool)>, Error> {
+        let kind = wish.on.kind;
+        if kind == Kind::Database && wish.on.names.is_empty() {
             let name = Pattern::literal(&present.session.database);
-            return self.named(grant, None, &name, present, resolved);
+            return self.named(wish, None, &name, present, resolved);
         }
         let mut found = Vec::new();
-        for place in self.places(grant)? {
-            for name in &grant.on.names {
+        for place in self.places(wish)? {
+            for name in &wish.on.names {
                 if name.is_wild() {
                     let all = self.by_place.get(&(kind.broad(), place.clone()));
                     let matching = all.into_iter().flatten().copied().filter(|number| {
@@ -56,29 +75,29 @@ impl Index {
                     });
                     found.extend(matching.map(|number| (number, false)));
                 } else {
-                    found.extend(self.named(grant, place.clone(), name, present, resolved)?);
+                    found.extend(self.named(wish, place.clone(), name, present, resolved)?);
                 }
             }
         }
-        if !grant.except.is_empty() {
-            found.retain(|(number, _)| !self.is_excepted(grant, &present.objects[*number], resolved));
+        if !wish.except.is_empty() {
+            found.retain(|(number, _)| !self.is_excepted(wish, &present.objects[*number], resolved));
         }
         Ok(found)
     }
 
     /// The schemas the objects lie in; nothing for objects that lie in none.
-    fn places(&self, grant: &Grant) -> Result<Vec<Option<Rc<str>>>, Error> {
-        if !grant.on.kind.lies_in_schema() {
+    fn places(&self, wish: Wish<'_>) -> Result<Vec<Option<Rc<str>>>, Error> {
+        if !wish.on.kind.lies_in_schema() {
             return Ok(vec![None]);
         }
         let mut places = Vec::new();
-        for schema in &grant.on.schemas {
+        for schema in &wish.on.schemas {
             if schema.is_wild() {
                 let matching = self.schemas.iter().filter(|name| schema.matches(name) && !is_system_schema(name));
                 places.extend(matching.cloned().map(Some));
             } else if let Some(name) = self.schemas.get(schema.as_str()) {
                 places.push(Some(name.clone()));
-            } else if grant.ensure == Ensure::Present {
+            } else if wish.must_exist {
                 let message = format!("schema \"{}\" does not exist", schema.as_str());
                 return Err(Error::mismatch(message, "declare it under \"schemas\" to have it made"));
             }
@@ -88,13 +107,13 @@ impl Index {
 
     fn named(
         &self,
-        grant: &Grant,
+        wish: Wish<'_>,
         place: Option<Rc<str>>,
         name: &Pattern,
         present: &Present,
         resolved: &Resolved,
     ) -> Result<Vec<(usize, bool)>, Error> {
-        let kind = grant.on.kind;
+        let kind = wish.on.kind;
         let (bare, arguments) = if matches!(kind, Kind::Routine(_)) { name.signature() } else { (name.as_str(), None) };
         let candidates: Vec<usize> = if arguments.is_some() {
             let schema = place.as_deref().unwrap_or_default().to_owned();
@@ -108,7 +127,7 @@ impl Index {
             .filter(|number| kind.covers(present.objects[**number].kind))
             .map(|number| (*number, true))
             .collect();
-        if !found.is_empty() || grant.ensure == Ensure::Absent {
+        if !found.is_empty() || !wish.must_exist {
             return Ok(found);
         }
         let label = place.map_or(name.as_str().to_owned(), |schema| format!("{schema}.{}", name.as_str()));
@@ -124,8 +143,8 @@ impl Index {
         })
     }
 
-    fn is_excepted(&self, grant: &Grant, object: &Object, resolved: &Resolved) -> bool {
-        grant.except.iter().any(|pattern| {
+    fn is_excepted(&self, wish: Wish<'_>, object: &Object, resolved: &Resolved) -> bool {
+        wish.except.iter().any(|pattern| {
             if pattern.matches(&object.name) {
                 return true;
             }

@@ -2,7 +2,7 @@
 
 use super::cells::{Cell, Cells};
 use super::statements::{grant, labels, plural, revoke, roles};
-use super::{Request, defaults, is_managed_schema, managed_roles};
+use super::{Request, defaults, managed_roles};
 use crate::catalog::{AclItem, Object, Present, Resolved, RoleId};
 use crate::error::Error;
 use crate::plan::{Flag, Operation, Requirement, Sign};
@@ -120,7 +120,7 @@ impl Comparison<'_> {
         if privileges.is_empty() {
             return;
         }
-        if !option && (declared || self.request.revoke) {
+        if !option && (declared || self.request.allowed.revoke_privileges) {
             for known in Privileges::KNOWN.iter().filter(|known| privileges.contains(known.set)) {
                 self.lost.insert((number, item.grantee, item.grantor, known.set));
             }
@@ -133,7 +133,7 @@ impl Comparison<'_> {
     fn is_judged(&self, object: &Object, grantee: RoleId) -> bool {
         let here = object.kind != Kind::Database || object.name == self.present.session.database;
         let schema = if object.kind == Kind::Schema { Some(object.name.as_str()) } else { object.schema.as_deref() };
-        self.managed.contains(&grantee) && here && is_managed_schema(&self.request.desired.manage, schema)
+        self.managed.contains(&grantee) && here && self.request.desired.manages_schema(schema)
     }
 
     fn group(
@@ -173,13 +173,9 @@ impl Comparison<'_> {
             let list = column_list(&words);
             let sql = format!("GRANT {list} ON TABLE {} TO {}{with}", object.reference, self.present.names.sql(to));
             let what = format!("{} on table {}", column_label(&words), object.name);
-            self.columns.push(Operation::new(
-                &section(object),
-                Sign::Add,
-                self.present.names.name(to),
-                what,
-                vec![sql],
-            ));
+            let who = self.present.names.name(to);
+            let operation = Operation::new(&section(object), Sign::Add, who, what, vec![sql]);
+            self.columns.push(operation.requiring([Requirement::Own(number)]));
         }
     }
 
@@ -207,7 +203,14 @@ impl Comparison<'_> {
                         parts.push((item.grant_options - cell.grant_option - undeclared - absent, true, false));
                     }
                     for (privileges, option, declared) in parts.into_iter().filter(|(part, ..)| !part.is_empty()) {
-                        operations.push(self.column_revoke(object, column, item, privileges, option, declared));
+                        operations.push(self.column_revoke(
+                            (number, object),
+                            column,
+                            item,
+                            privileges,
+                            option,
+                            declared,
+                        ));
                     }
                 }
             }
@@ -217,7 +220,7 @@ impl Comparison<'_> {
 
     fn column_revoke(
         &self,
-        object: &Object,
+        (number, object): (usize, &Object),
         column: &str,
         item: &AclItem,
         privileges: Privileges,
@@ -229,11 +232,14 @@ impl Comparison<'_> {
         let option_for = if option { "GRANT OPTION FOR " } else { "" };
         let list = column_list(&words);
         let sql = format!("REVOKE {option_for}{list} ON TABLE {} FROM {}", object.reference, names.sql(item.grantee));
-        let sql = as_grantor(self.present, (item.grantor != object.owner).then_some(item.grantor), vec![sql]);
+        let grantor = (item.grantor != object.owner).then_some(item.grantor);
+        let sql = as_grantor(self.present, grantor, vec![sql]);
+        let may = grantor.map_or(Requirement::Own(number), Requirement::Become);
         let suffix = if option { " (grant option)" } else { "" };
         let what = format!("{} on table {}{suffix}", column_label(&words), object.name);
-        let operation = Operation::new(&section(object), Sign::Remove, names.name(item.grantee), what, sql);
-        reasoned(operation, self.present, item.grantor, declared, self.request.revoke)
+        let operation =
+            Operation::new(&section(object), Sign::Remove, names.name(item.grantee), what, sql).requiring([may]);
+        reasoned(operation, self.present, item.grantor, declared, self.request.allowed.revoke_privileges)
     }
 
     fn operations(&self) -> Vec<Operation> {
@@ -266,11 +272,16 @@ impl Comparison<'_> {
         let objects: Vec<&Object> = numbers.iter().map(|number| &self.present.objects[*number]).collect();
         let sql = revoke(&objects, group.privileges, group.option, &roles(names, &group.roles));
         let sql = as_grantor(self.present, group.grantor, sql);
+        let may: Vec<Requirement> = match group.grantor {
+            Some(grantor) => vec![Requirement::Become(grantor)],
+            None => numbers.iter().map(|number| Requirement::Own(*number)).collect(),
+        };
         let suffix = if group.option { " (grant option)" } else { "" };
         let what = format!("{} on {}{suffix}", group.privileges, few(&objects));
-        let operation = Operation::new(&group.section, Sign::Remove, labels(names, &group.roles), what, sql);
+        let operation =
+            Operation::new(&group.section, Sign::Remove, labels(names, &group.roles), what, sql).requiring(may);
         let grantor = group.grantor.or(objects.first().map(|object| object.owner)).unwrap_or(RoleId::PUBLIC);
-        reasoned(operation, self.present, grantor, group.declared, self.request.revoke)
+        reasoned(operation, self.present, grantor, group.declared, self.request.allowed.revoke_privileges)
     }
 
     /// `3 of 100 tables`, or the one object.
@@ -317,7 +328,7 @@ pub(super) fn section(object: &Object) -> String {
     }
 }
 
-fn few(objects: &[&Object]) -> String {
+pub(super) fn few(objects: &[&Object]) -> String {
     match objects {
         [] => String::new(),
         [one] if one.kind == Kind::Schema => "the schema".to_owned(),

@@ -1,10 +1,10 @@
 //! Roles and their options.
 
 use super::Request;
-use crate::catalog::{Present, PresentRole, Resolved};
+use crate::catalog::{Present, PresentRole, Resolved, RoleId};
 use crate::error::Error;
 use crate::password;
-use crate::plan::{Operation, Requirement, Sign};
+use crate::plan::{Attribute, Operation, Requirement, Sign};
 use policy::spec::{RoleOptions, ValidUntil};
 use policy::sql::{identifier, literal};
 use std::collections::BTreeMap;
@@ -15,30 +15,51 @@ pub(super) fn diff(request: &Request<'_>, present: &Present, resolved: &Resolved
     let mut created = Vec::new();
     let mut changed = Vec::new();
     for (name, wanted) in &request.desired.roles {
-        let found = present.names.find(name).and_then(|id| present.roles.get(&id));
+        let id = present.names.find(name);
+        let found = id.and_then(|id| present.roles.get(&id));
         let password = request.passwords.get(name).map(String::as_str);
         let fresh = PresentRole { inherit: true, connection_limit: -1, ..PresentRole::default() };
         let clauses = clauses(wanted, found.unwrap_or(&fresh), resolved);
+        let may = requirements(id.filter(|_| found.is_some()), &clauses);
         if found.is_some() {
             if !clauses.is_empty() {
                 let sql = format!("ALTER ROLE {} {}", identifier(name), clauses.join(" "));
-                changed.push(super::operation(SECTION, Sign::Change, name, clauses.join(" "), sql));
+                let operation = super::operation(SECTION, Sign::Change, name, clauses.join(" "), sql);
+                changed.push(operation.requiring(may.clone()));
             }
         } else {
             let login = if wanted.login == Some(true) { "" } else { "NOLOGIN " };
             let sql = format!("CREATE ROLE {} {login}{}", identifier(name), clauses.join(" "));
             let what = format!("new role {login}{}", clauses.join(" "));
-            created.push(super::operation(SECTION, Sign::Add, name, what.trim_end(), sql.trim_end().to_owned()));
+            let operation = super::operation(SECTION, Sign::Add, name, what.trim_end(), sql.trim_end().to_owned());
+            created.push(operation.requiring(may.clone()));
         }
         // Only a superuser may read what is stored: others set the passwords of new roles and leave the rest.
         let password = password.filter(|_| found.is_none() || present.session.superuser);
         let found = found.unwrap_or(&fresh);
-        changed.extend(comment(name, wanted, found));
-        changed.extend(set_password(name, password, found));
-        changed.extend(settings(name, wanted, found));
+        let further = comment(name, wanted, found).into_iter().chain(set_password(name, password, found));
+        let further = further.chain(settings(name, wanted, found));
+        changed.extend(further.map(|operation| operation.requiring(may.clone())));
     }
     created.extend(changed);
-    Ok(created.into_iter().map(|operation| operation.requiring([Requirement::CreateRole])).collect())
+    Ok(created)
+}
+
+/// What it takes to make a role, or to change one that exists.
+fn requirements(role: Option<RoleId>, clauses: &[String]) -> Vec<Requirement> {
+    let mut requirements = vec![Requirement::CreateRole];
+    requirements.extend(role.map(Requirement::Administer));
+    for (clause, attribute) in [
+        ("SUPERUSER", Attribute::Superuser),
+        ("REPLICATION", Attribute::Replication),
+        ("BYPASSRLS", Attribute::BypassRls),
+        ("CREATEDB", Attribute::CreateDb),
+    ] {
+        if clauses.iter().any(|found| found == clause || found.strip_prefix("NO") == Some(clause)) {
+            requirements.push(Requirement::Hold(attribute));
+        }
+    }
+    requirements
 }
 
 /// The clauses of CREATE or ALTER ROLE for what differs.
@@ -110,19 +131,26 @@ fn settings(name: &str, wanted: &RoleOptions, found: &PresentRole) -> Vec<Operat
             .iter()
             .map(|(name, value)| (name.to_lowercase(), value.as_str()))
             .collect();
+        let place = database.as_ref().map_or(String::new(), |name| format!(" IN DATABASE {}", identifier(name)));
+        let scope = database.as_ref().map_or(String::new(), |name| format!(" in database {name}"));
         for (setting, value) in config {
             let stored = present.get(&setting.to_lowercase());
-            if stored.is_some_and(|stored| *stored == value.join(", ") || *stored == quoted_list(value)) {
-                continue;
-            }
-            let place = database.as_ref().map_or(String::new(), |name| format!(" IN DATABASE {}", identifier(name)));
             let parts: Vec<String> = setting.split('.').map(identifier).collect();
-            // A list goes as a list: as one text it would become one quoted name.
-            let items: Vec<String> = value.iter().map(|item| literal(item)).collect();
-            let sql = format!("ALTER ROLE {}{place} SET {} TO {}", identifier(name), parts.join("."), items.join(", "));
-            let scope = database.as_ref().map_or(String::new(), |name| format!(" in database {name}"));
-            let what = format!("{setting} = {}{scope}", value.join(", "));
-            operations.push(super::operation(SECTION, Sign::Change, name, what, sql));
+            let alter = |change: String| format!("ALTER ROLE {}{place} {change}", identifier(name));
+            let (sign, what, sql) = match value {
+                None if stored.is_none() => continue,
+                None => (Sign::Remove, format!("{setting}{scope}"), alter(format!("RESET {}", parts.join(".")))),
+                Some(value) => {
+                    if stored.is_some_and(|stored| *stored == value.join(", ") || *stored == quoted_list(value)) {
+                        continue;
+                    }
+                    // A list goes as a list: as one text it would become one quoted name.
+                    let items: Vec<String> = value.iter().map(|item| literal(item)).collect();
+                    let set = format!("SET {} TO {}", parts.join("."), items.join(", "));
+                    (Sign::Change, format!("{setting} = {}{scope}", value.join(", ")), alter(set))
+                }
+            };
+            operations.push(super::operation(SECTION, sign, name, what, sql));
         }
     }
     operations

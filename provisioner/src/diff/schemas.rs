@@ -3,7 +3,7 @@
 use super::{Request, role};
 use crate::catalog::{Object, Present};
 use crate::error::Error;
-use crate::plan::{Flag, Operation, Sign};
+use crate::plan::{Flag, Operation, Requirement, Sign};
 use policy::spec::Kind;
 use policy::sql::identifier;
 
@@ -17,13 +17,15 @@ pub(super) fn diff(request: &Request<'_>, present: &mut Present) -> Result<Vec<O
         };
         let reference = identifier(name);
         let found = present.objects.iter().position(|object| object.kind == Kind::Schema && object.name == *name);
-        let Some(found) = found.map(|index| &mut present.objects[index]) else {
+        let Some(number) = found else {
             let owner = owner.unwrap_or_else(|| present.names.id(&present.session.executor));
             let authorization =
                 wanted.owner.as_ref().map_or(String::new(), |owner| format!(" AUTHORIZATION {}", identifier(owner)));
             let what = format!("new schema of {}", present.names.name(owner));
             let sql = vec![format!("CREATE SCHEMA {reference}{authorization}")];
-            operations.push(Operation::new(name, Sign::Add, name.as_str(), what, sql));
+            let mut may = vec![Requirement::CreateSchema];
+            may.extend(wanted.owner.as_ref().map(|_| Requirement::Become(owner)));
+            operations.push(Operation::new(name, Sign::Add, name.as_str(), what, sql).requiring(may));
             present.objects.push(Object {
                 kind: Kind::Schema,
                 oid: 0,
@@ -34,30 +36,20 @@ pub(super) fn diff(request: &Request<'_>, present: &mut Present) -> Result<Vec<O
                 acl: None,
                 columns: Vec::new(),
                 planned: true,
+                was_of: None,
             });
             continue;
         };
+        let found = &mut present.objects[number];
         let Some(owner) = owner.filter(|owner| *owner != found.owner) else { continue };
         let (was, will) = (present.names.name(found.owner), present.names.name(owner));
         let sql = vec![format!("ALTER SCHEMA {reference} OWNER TO {}", present.names.sql(owner))];
         let operation = Operation::new(name, Sign::Change, name.as_str(), format!("owner {will}, was {was}"), sql);
-        operations.push(operation.unless(request.owner, Flag::Owner));
-        if request.owner {
-            change_owner(found, owner);
+        let operation = operation.requiring([Requirement::Own(number), Requirement::Become(owner)]);
+        operations.push(operation.unless(request.allowed.change_owners, Flag::Owner));
+        if request.allowed.change_owners {
+            found.change_owner(owner);
         }
     }
     Ok(operations)
-}
-
-/// What ALTER … OWNER does to privileges: all that was the old owner's becomes the new one's.
-fn change_owner(object: &mut Object, owner: crate::catalog::RoleId) {
-    let old = std::mem::replace(&mut object.owner, owner);
-    for item in object.acl.iter_mut().flatten() {
-        if item.grantee == old {
-            item.grantee = owner;
-        }
-        if item.grantor == old {
-            item.grantor = owner;
-        }
-    }
 }

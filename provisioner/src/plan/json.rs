@@ -1,6 +1,6 @@
 //! A plan as programs read it.
 
-use super::{Operation, Plan, Sign};
+use super::{DatabasePlan, Plan, Sign};
 use serde::Serialize;
 
 /// Changes whenever a reader of the old form would misunderstand the new one.
@@ -10,17 +10,8 @@ const FORMAT: &str = "rolecall-plan/1";
 struct Document<'a> {
     format: &'static str,
     spec: &'a str,
-    databases: Vec<Database<'a>>,
+    databases: &'a [DatabasePlan],
     summary: Summary,
-}
-
-#[derive(Serialize)]
-struct Database<'a> {
-    database: &'a str,
-    executor: &'a str,
-    superuser: bool,
-    server: &'a str,
-    operations: &'a [Operation],
 }
 
 #[derive(Serialize)]
@@ -33,24 +24,13 @@ struct Summary {
 
 /// The plan as one JSON document.
 pub fn json(plan: &Plan) -> String {
-    let databases = plan
-        .databases
-        .iter()
-        .map(|part| Database {
-            database: &part.database,
-            executor: &part.executor,
-            superuser: part.superuser,
-            server: &part.version,
-            operations: &part.operations,
-        })
-        .collect();
     let summary = Summary {
         add: plan.count(Sign::Add),
         change: plan.count(Sign::Change),
         remove: plan.count(Sign::Remove),
         left: plan.waiting().values().sum(),
     };
-    let document = Document { format: FORMAT, spec: &plan.spec, databases, summary };
+    let document = Document { format: FORMAT, spec: &plan.spec, databases: &plan.databases, summary };
     // Nothing in it can fail to become JSON: no map has a key that is not text.
     serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
 }

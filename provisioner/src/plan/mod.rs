@@ -2,15 +2,20 @@
 
 mod json;
 mod operation;
+mod saved;
 mod script;
 mod text;
 
 pub use json::json;
-pub use operation::{Flag, Operation, Requirement, Sign};
+pub use operation::{Attribute, Flag, Operation, Requirement, Sign};
+pub use saved::Saved;
 pub use script::script;
 pub use text::text;
 
+use serde::{Deserialize, Serialize};
+
 /// What would be done in one database.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct DatabasePlan {
     /// The database.
     pub database: String,
@@ -19,9 +24,21 @@ pub struct DatabasePlan {
     /// Whether that is a superuser.
     pub superuser: bool,
     /// The server's version as people write it.
+    #[serde(rename = "server")]
     pub version: String,
     /// What would be done, in order.
     pub operations: Vec<Operation>,
+    /// What deserves a look, though nothing is done about it.
+    pub warnings: Vec<String>,
+}
+
+impl DatabasePlan {
+    /// Whether `other` does the same; statements that hold a password's verifier aside.
+    pub fn does_the_same(&self, other: &Self) -> bool {
+        self.database == other.database
+            && self.operations.len() == other.operations.len()
+            && self.operations.iter().zip(&other.operations).all(|(mine, its)| mine.is_same(its))
+    }
 }
 
 /// What would be done everywhere.
@@ -36,6 +53,12 @@ impl Plan {
     /// All operations.
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.databases.iter().flat_map(|database| &database.operations)
+    }
+
+    /// Whether `other` does the same everywhere.
+    pub fn does_the_same(&self, other: &Self) -> bool {
+        self.databases.len() == other.databases.len()
+            && self.databases.iter().zip(&other.databases).all(|(mine, its)| mine.does_the_same(its))
     }
 
     /// Whether there is nothing to do and nothing to complain about.

@@ -2,10 +2,10 @@
 
 use crate::catalog::RoleId;
 use policy::spec::Privileges;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Whether something comes, changes or goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sign {
     /// Something is added.
@@ -17,11 +17,14 @@ pub enum Sign {
 }
 
 /// What must be said on the command line before an operation is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Flag {
     /// Taking undeclared privileges and memberships away.
     #[serde(rename = "--revoke")]
     Revoke,
+    /// Dropping roles.
+    #[serde(rename = "--drop")]
+    Drop,
     /// Changing owners.
     #[serde(rename = "--owner")]
     Owner,
@@ -32,24 +35,48 @@ impl Flag {
     pub fn text(self) -> &'static str {
         match self {
             Self::Revoke => "--revoke",
+            Self::Drop => "--drop",
             Self::Owner => "--owner",
         }
     }
 }
 
 /// What whoever executes an operation must be able to do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requirement {
     /// Make and alter roles.
     CreateRole,
-    /// Act as this role.
+    /// Alter, drop and give out this role.
+    Administer(RoleId),
+    /// Hold an attribute that is handed on.
+    Hold(Attribute),
+    /// Have this role's privileges.
     ActAs(RoleId),
+    /// Become this role by SET ROLE, or give objects to it.
+    Become(RoleId),
     /// Pass these privileges on an object, given by its number, on.
     GrantOn(usize, Privileges),
+    /// Have the powers of an object's owner.
+    Own(usize),
+    /// Make schemas in the database.
+    CreateSchema,
+}
+
+/// Attributes of roles that not everybody can give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attribute {
+    /// SUPERUSER
+    Superuser,
+    /// REPLICATION
+    Replication,
+    /// BYPASSRLS
+    BypassRls,
+    /// CREATEDB
+    CreateDb,
 }
 
 /// One thing a plan does.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Operation {
     /// The heading it stands under: a schema, `roles`, `memberships`, `database NAME` …
     pub section: String,
@@ -60,10 +87,10 @@ pub struct Operation {
     /// What happens.
     pub what: String,
     /// Why, where that is not plain.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// The flag it waits for.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<Flag>,
     /// The statements that do it.
     pub sql: Vec<String>,
@@ -89,6 +116,12 @@ impl Operation {
             secret: Vec::new(),
             requires: Vec::new(),
         }
+    }
+
+    /// Whether `other` is the same intent with the same statements.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let parts = |it: &Self| (it.section.clone(), it.sign, it.who.clone(), it.what.clone(), it.needs);
+        parts(self) == parts(other) && self.sql == other.sql
     }
 
     /// With a reason.

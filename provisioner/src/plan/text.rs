@@ -5,6 +5,7 @@ use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
 
 const HEADING: Style = Style::new().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default();
 const DIM: Style = Style::new().dimmed();
 
 /// The plan's lines; styled, which a stream that is no terminal takes out again.
@@ -20,6 +21,12 @@ pub fn text(plan: &Plan, hints: bool) -> String {
             let width = operations.iter().map(|operation| operation.who.chars().count()).max().unwrap_or(0).min(40);
             for operation in operations {
                 let _ = writeln!(out, "  {}", line(operation, width));
+            }
+        }
+        if hints && !database.warnings.is_empty() {
+            let _ = writeln!(out);
+            for warning in &database.warnings {
+                let _ = writeln!(out, "{WARNING}! {}{WARNING:#}", printable(warning));
             }
         }
     }
@@ -104,6 +111,7 @@ mod tests {
             superuser: false,
             version: "15".to_owned(),
             operations: vec![operation.because(odd)],
+            warnings: Vec::new(),
         };
         let plan = Plan { spec: "spec".to_owned(), databases: vec![database] };
         let plain = anstream::adapter::strip_str(&text(&plan, false)).to_string();
