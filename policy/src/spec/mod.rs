@@ -17,6 +17,7 @@ mod read;
 mod read_grants;
 mod read_roles;
 mod read_schemas;
+mod reference;
 
 pub use desired::Desired;
 pub use error::{At, SpecError};
@@ -28,6 +29,7 @@ pub use model::{
 };
 pub use pattern::Pattern;
 pub use privilege::{Privilege, Privileges};
+pub use reference::{Reference, ReferenceError};
 
 impl Spec {
     /// Reads a spec.
