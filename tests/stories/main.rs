@@ -34,6 +34,7 @@ mod preview;
 mod provisioner;
 mod provisioner_cases;
 mod provisioner_drift;
+mod provisioner_going;
 mod provisioner_specs;
 mod provisioner_world;
 mod pyjwt;

@@ -124,7 +124,14 @@ fn a_wrong_spec_is_one_clear_error_and_nothing_is_done() {
             "\"nobody_here\"",
             "roles",
         ),
-        ("retire: {x: {}}".to_owned(), "retire", "by hand"),
+        (
+            format!("roles: {{{role}: {{}}}}\nretire: [{role}]"),
+            "declared under \"roles\" as well",
+            "take one of the two out",
+        ),
+        (grant("shop.orders"), "of what kind", "table shop.orders"),
+        (grant("table orders"), "in which schema", "SCHEMA.NAME"),
+        (grant("tabel shop.orders"), "no kind of object", "known: "),
         ("roles: [".to_owned(), "line 1", ""),
     ];
     for (spec, message, hint) in cases {

@@ -101,7 +101,7 @@ fn facts_hold(case: &Case, db: &Database<'_>, how: &str) {
     let second = rolecall(db, &with(&["plan"], case), &written_out(&case.spec, false));
     assert_eq!(second.code, 0, "{} {how}: the second plan is not empty: {second:?}", case.name);
     let mut admin = db.admin();
-    admin.batch_execute(case.later).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+    admin.batch_execute(case.later).unwrap_or_else(|e| panic!("{}: {e:?}", case.name));
     for (sql, expected) in case.facts {
         assert_eq!(value(&mut admin, sql), *expected, "{} {how}: {sql}", case.name);
     }
@@ -120,7 +120,7 @@ fn fresh<'a>(cluster: &'a Cluster, case: &Case) -> Database<'a> {
         admin.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).expect("a drop");
     }
     let db = cluster.plain_database();
-    db.admin().batch_execute(case.setup).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+    db.admin().batch_execute(case.setup).unwrap_or_else(|e| panic!("{}: {e:?}", case.name));
     db
 }
 

@@ -7,6 +7,7 @@ use super::model::{Creator, DefaultPrivilege, DefaultScope, Ensure, Grant, Grant
 use super::pattern::Pattern;
 use super::privilege::Privileges;
 use super::read::patterns;
+use super::reference::Reference;
 
 const ENSURE: &[(&str, Ensure)] = &[("present", Ensure::Present), ("absent", Ensure::Absent)];
 
@@ -121,7 +122,11 @@ pub(super) fn kind(cursor: &Cursor<'_>) -> Result<Kind, SpecError> {
     })
 }
 
+/// Objects, in one line such as `table shop.orders` or as a mapping.
 fn target(cursor: &Cursor<'_>) -> Result<Target, SpecError> {
+    if cursor.is_text() {
+        return target_in_a_line(cursor);
+    }
     let mut fields = cursor.fields()?;
     let word = fields.need("type")?;
     let by_column = word.is_text() && word.text()?.trim_end_matches('s') == "column";
@@ -153,6 +158,26 @@ fn target(cursor: &Cursor<'_>) -> Result<Target, SpecError> {
         None => Vec::new(),
     };
     Ok(Target { kind, schemas, names, columns })
+}
+
+fn target_in_a_line(cursor: &Cursor<'_>) -> Result<Target, SpecError> {
+    let text = cursor.text()?;
+    if text.trim().eq_ignore_ascii_case("database") {
+        return Ok(Target { kind: Kind::Database, schemas: Vec::new(), names: Vec::new(), columns: Vec::new() });
+    }
+    let Reference { kind, schema, name, arguments, column } =
+        Reference::parse(text).map_err(|error| cursor.error(error.message).hint(error.hint))?;
+    let Some(kind) = kind else {
+        return Err(cursor.error(format!("\"{text}\" is of what kind?")).hint(format!("write \"table {text}\"")));
+    };
+    if kind.lies_in_schema() && schema.is_none() {
+        return Err(cursor.error(format!("in which schema is \"{text}\"?")).hint("write \"KIND SCHEMA.NAME\""));
+    }
+    let name = match arguments {
+        Some(arguments) => Pattern::literal(format!("{}({arguments})", name.as_str())),
+        None => name,
+    };
+    Ok(Target { kind, schemas: Vec::from_iter(schema), names: vec![name], columns: Vec::from_iter(column) })
 }
 
 pub(super) fn creator(cursor: &Cursor<'_>) -> Result<Creator, SpecError> {

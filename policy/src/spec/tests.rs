@@ -39,6 +39,57 @@ fn what_is_not_done_yet_is_refused_and_not_ignored() {
 }
 
 #[test]
+fn short_forms_mean_what_the_long_ones_mean() {
+    let same = |short: &str, long: &str| {
+        let written = |text: &str| {
+            let text = format!("{:?}", desired(text));
+            // Where it stands differs.
+            let mut parts = text.split("At { line: ");
+            let head = parts.next().unwrap_or_default().to_owned();
+            parts.fold(head, |sum, part| sum + part.split_once('}').map_or(part, |(_, rest)| rest))
+        };
+        assert_eq!(written(short), written(long), "{short}");
+    };
+    let grant = |on: &str| format!("grants: [{{to: a, privileges: SELECT, on: {on}}}]");
+    same(&grant("table shop.orders"), &grant("{type: table, schema: shop, name: orders}"));
+    same(&grant("'tables shop.*'"), &grant("{type: table, schema: shop, name: '*'}"));
+    same(&grant("column shop.orders.note"), &grant("{type: column, schema: shop, table: orders, name: note}"));
+    same(
+        &grant("'table \"My.Shop\".\"a*b\"'").replace("a*b", "ab"),
+        &grant("{type: table, schema: My.Shop, name: ab}"),
+    );
+    let grant = |privilege: &str, on: &str| format!("grants: [{{to: a, privileges: {privilege}, on: {on}}}]");
+    same(&grant("CONNECT", "database"), &grant("CONNECT", "{type: database}"));
+    same(&grant("USAGE", "schema shop"), &grant("USAGE", "{type: schema, name: shop}"));
+    same(
+        &grant("EXECUTE", "'function s.f(int, text)'"),
+        &grant("EXECUTE", "{type: function, schema: s, name: 'f(int, text)'}"),
+    );
+    same(&grant("SET", "parameter my.setting"), &grant("SET", "{type: parameter, name: my.setting}"));
+    same(
+        "roles: {a: {grants: [[SELECT, table s.t], {privileges: USAGE, on: schema s, ensure: absent}]}}",
+        "roles: {a: {}}\ngrants: [{to: a, privileges: SELECT, on: {type: table, schema: s, name: t}}, \
+         {to: a, privileges: USAGE, on: {type: schema, name: s}, ensure: absent}]",
+    );
+    let schemas = "templates: {r: {default_privileges: [[SELECT, table]]}}\nschemas: {s: {TEMPLATES}, t: {TEMPLATES}}";
+    let long = schemas.replace("TEMPLATES", "creators: [a, {members_of: b}], templates: {r: c}");
+    same(&(schemas.replace("TEMPLATES", "templates: {r: c}") + "\ncreators: [a, {members_of: b}]"), &long);
+    same(
+        &(schemas.replace("TEMPLATES", "templates: {r: c}")
+            + "\ncreators: {s: [a, {members_of: b}], t: [a, {members_of: b}]}"),
+        &long,
+    );
+    same("retire: [a, b]", "retire: {a: {}, b: {}}");
+    for (short, long) in [
+        ("revoke", "{privileges: revoke, members: revoke}"),
+        ("[drop, owner]", "{roles: drop, owners: change}"),
+        ("report", "{privileges: report}"),
+    ] {
+        same(&format!("manage: {{undeclared: {short}}}"), &format!("manage: {{undeclared: {long}}}"));
+    }
+}
+
+#[test]
 fn values_of_the_wrong_shape_are_refused() {
     let cases = [
         ("roles: {a: {login: maybe}}", "expected true or false, found text"),
@@ -53,6 +104,12 @@ fn values_of_the_wrong_shape_are_refused() {
         ("roles: {pg_mine: {}}", "reserves"),
         ("roles: {\"\": {}}", "1 to 63 bytes"),
         ("roles: {a: {member_of: [{role: a}]}}", "member of itself"),
+        ("roles: {a: {grants: [[SELECT]]}}", "[PRIVILEGES, OBJECTS]"),
+        ("retire: {a: {reassign_to: a}}", "its own heir"),
+        ("retire: {a: {reassign_to: b}, b: {}}", "shall be gone too"),
+        ("retire: [pg_monitor]", "reserves"),
+        ("owners: [{owner: a, on: {type: parameter, name: work_mem}}]", "has no owner"),
+        ("owners: [{owner: a, on: column s.t.c}]", "has no owner"),
         ("roles: {a: {password: hunter2}}", "does not belong into the spec"),
         ("roles: {a: {}, a: {}}", "duplicate"),
         ("roles: {a: {", "line 1"),
