@@ -28,7 +28,7 @@ pub enum Command {
     /// Print a commented spec to start from
     Init {
         /// Which one
-        #[arg(long, value_enum, default_value_t = Template::Plain)]
+        #[arg(long, value_enum, default_value_t = Template::App)]
         template: Template,
     },
     /// Show what would change; exit 0 nothing, 2 something, 1 error
@@ -116,8 +116,8 @@ pub struct RunArgs {
 /// Specs to start from.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Template {
-    /// One schema with a reader and a writer
-    Plain,
+    /// A service's schema with an owner, a writer and a reader
+    App,
     /// FlowDB's schemas and its group roles flowmachine and flowapi
     Flowdb,
 }

@@ -15,7 +15,7 @@ pub fn init(template: Template) -> Result<u8, Error> {
 
 fn text(template: Template) -> &'static str {
     match template {
-        Template::Plain => include_str!("../../templates/plain.yaml"),
+        Template::App => include_str!("../../templates/app.yaml"),
         Template::Flowdb => include_str!("../../templates/flowdb.yaml"),
     }
 }
@@ -36,6 +36,20 @@ mod tests {
     }
 
     /// What is offered in comments must work when the comment signs are taken away.
+    #[test]
+    fn the_logins_of_app_can_be_uncommented() {
+        let text = text(Template::App);
+        let logins = ["app_service", "app_migrations", "alice"];
+        let with_logins = logins.iter().fold(text.replace("  #   ", "    "), |text, login| {
+            text.replace(&format!("  # {login}:"), &format!("  {login}:"))
+        });
+        let desired = Spec::parse(&with_logins).expect("it reads").expand().expect("it expands");
+        for login in logins {
+            assert_eq!(desired.roles[login].login, Some(true), "{login}");
+        }
+        assert_eq!(desired.roles["app_migrations"].config["role"], Some(vec!["app_owner".to_owned()]));
+    }
+
     #[test]
     fn the_service_logins_of_flowdb_can_be_uncommented() {
         let text = text(Template::Flowdb);
