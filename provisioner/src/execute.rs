@@ -152,7 +152,7 @@ fn reader<'a>(request: &Request<'a>) -> Reader<'a> {
             .filter(|name| !name.is_wild() && is_system(name.as_str()))
             .map(|name| name.as_str().to_owned())
             .collect(),
-        plain_routines: on().any(|on| matches!(on.kind, Kind::Routine(_))),
+        plain_routines: on().any(|on| matches!(on.kind, Kind::Routine(_))) || !request.desired.retire.is_empty(),
         plain_types: on().any(|on| on.kind == Kind::Type),
         large_objects: on()
             .filter(|on| on.kind == Kind::LargeObject)

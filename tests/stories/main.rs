@@ -35,6 +35,7 @@ mod provisioner;
 mod provisioner_cases;
 mod provisioner_drift;
 mod provisioner_going;
+mod provisioner_preflight;
 mod provisioner_saved;
 mod provisioner_specs;
 mod provisioner_templates;

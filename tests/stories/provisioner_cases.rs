@@ -107,8 +107,14 @@ fn facts_hold(case: &Case, db: &Database<'_>, how: &str) {
     }
 }
 
-/// A database with the case's state, and no role left from another case.
 fn fresh<'a>(cluster: &'a Cluster, case: &Case) -> Database<'a> {
+    let db = emptied(cluster);
+    db.admin().batch_execute(case.setup).unwrap_or_else(|e| panic!("{}: {e:?}", case.name));
+    db
+}
+
+/// A new database in a cluster in which no database and no role is left from before.
+pub fn emptied(cluster: &Cluster) -> Database<'_> {
     let mut admin = cluster.try_connect("postgres", "postgres").expect("the superuser connects");
     let old = admin.query("SELECT datname FROM pg_database WHERE datname ~ '^t[0-9]'", &[]).expect("databases");
     for row in old {
@@ -119,9 +125,7 @@ fn fresh<'a>(cluster: &'a Cluster, case: &Case) -> Database<'a> {
         let role: &str = row.get(0);
         admin.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).expect("a drop");
     }
-    let db = cluster.plain_database();
-    db.admin().batch_execute(case.setup).unwrap_or_else(|e| panic!("{}: {e:?}", case.name));
-    db
+    cluster.plain_database()
 }
 
 /// The text has one line for each operation of the JSON, in as many words.

@@ -138,6 +138,11 @@ pub struct DefaultAcl {
 }
 
 impl Present {
+    /// The number of a schema among the objects.
+    pub fn schema(&self, name: &str) -> Option<usize> {
+        self.objects.iter().position(|object| object.kind == Kind::Schema && object.name == name)
+    }
+
     /// The role with which large objects, parameters and the like were made when the cluster was.
     pub fn bootstrap_superuser(&self) -> RoleId {
         self.roles.iter().find(|(_, role)| role.oid == 10).map_or(RoleId::PUBLIC, |(id, _)| *id)

@@ -61,8 +61,7 @@ pub(super) fn declared(request: &Request<'_>, present: &Present) -> Result<Decla
             DefaultScope::Schema(name) => Some(name.clone()),
         };
         if let Some(name) = &schema {
-            let exists = |object: &Object| object.kind == Kind::Schema && object.name == *name;
-            if !present.objects.iter().any(exists) {
+            if present.schema(name).is_none() {
                 let message = format!("schema \"{name}\" does not exist");
                 return Err(Error::mismatch(message, "declare it under \"schemas\" to have it made"));
             }

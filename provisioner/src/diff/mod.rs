@@ -94,8 +94,7 @@ fn grantee(request: &Request<'_>, present: &Present, grantee: &Grantee) -> Resul
 /// The roles whose undeclared privileges are looked at. Those that go lose all of them anyway.
 fn managed_roles(request: &Request<'_>, present: &Present) -> HashSet<RoleId> {
     let known = present.roles.keys().copied().map(|id| (id, present.names.name(id)));
-    let goes = |name: &str| request.allowed.drop_roles && request.desired.wants_gone(name);
-    known.filter(|(_, name)| request.desired.manages_role(name) && !goes(name)).map(|(id, _)| id).collect()
+    known.filter(|(_, name)| request.desired.manages_role(name) && !goes(request, name)).map(|(id, _)| id).collect()
 }
 
 /// All direct and indirect members of `role`, those the spec is going to make included.
@@ -120,7 +119,13 @@ fn members(request: &Request<'_>, present: &Present, role: RoleId) -> BTreeSet<R
         }
     }
     found.remove(&role);
+    found.retain(|member| !goes(request, present.names.name(*member)));
     found
+}
+
+/// Whether a role is dropped in this run.
+fn goes(request: &Request<'_>, name: &str) -> bool {
+    request.allowed.drop_roles && request.desired.wants_gone(name)
 }
 
 /// Names in one line, cut when there are many.

@@ -51,6 +51,9 @@ pub(super) fn diff(request: &Request<'_>, present: &mut Present, resolved: &Reso
         let sql = objects.iter().map(|object| format!("ALTER {} {} OWNER TO {to}", on(*kind), object.reference));
         let what = format!("owner of {}, was {}", few(&objects), names.name(*was));
         let may = numbers.iter().map(|number| Requirement::Own(*number));
+        let schema = objects.first().and_then(|object| object.schema.as_deref()).and_then(|name| present.schema(name));
+        let may = may.chain(schema.map(|schema| Requirement::CreatorIn(*owner, schema)));
+        let may = may.chain((*kind == Kind::Database).then_some(Requirement::CreateDatabase));
         operations.push(
             Operation::new(section, Sign::Change, names.name(*owner), what, sql.collect())
                 .requiring(may.chain([Requirement::Become(*owner)]))

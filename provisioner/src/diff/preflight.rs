@@ -1,7 +1,7 @@
 //! Whether whoever executes the plan may do it, so that it fails before anything is done.
 
 use super::Request;
-use crate::catalog::{Present, RoleId};
+use crate::catalog::{AclItem, Object, Present, PresentMembership, RoleId};
 use crate::error::Error;
 use crate::plan::{Attribute, Operation, Requirement};
 use policy::spec::{Kind, Privileges};
@@ -42,19 +42,8 @@ impl<'a> Powers<'a> {
         let old = present.session.version < 160_000;
         let executor = present.session.executor.as_str();
         let me: Vec<RoleId> = present.names.find(executor).into_iter().collect();
-        let reach = |follow: &dyn Fn(&crate::catalog::PresentMembership) -> bool| {
-            let mut found = HashSet::new();
-            let mut open = me.clone();
-            while let Some(role) = open.pop() {
-                if found.insert(role) {
-                    let groups = present.memberships.iter().filter(|edge| edge.member == role && follow(edge));
-                    open.extend(groups.map(|edge| edge.role));
-                }
-            }
-            found
-        };
-        let has = reach(&|edge| edge.inherit);
-        let becomes = reach(&|edge| old || edge.set);
+        let has = reach(present, &me, |edge| edge.inherit);
+        let becomes = reach(present, &me, |edge| old || edge.set);
         let by_admin = present.memberships.iter().filter(|edge| edge.admin && (has.contains(&edge.member)));
         let administers = by_admin.map(|edge| edge.role).collect();
         Self { request, present, executor, has, becomes, administers }
@@ -75,7 +64,9 @@ impl<'a> Powers<'a> {
             Requirement::Become(role) => self.cannot_become(role),
             Requirement::GrantOn(number, privileges) => self.cannot_grant(number, privileges),
             Requirement::Own(number) => self.does_not_own(number),
+            Requirement::CreateDatabase => self.lacks_createdb(),
             Requirement::CreateSchema => self.cannot_create_schema(),
+            Requirement::CreatorIn(role, schema) => self.cannot_own_in(role, schema),
         }
     }
 
@@ -126,6 +117,17 @@ impl<'a> Powers<'a> {
                 _ => format!("ALTER ROLE {} {word}, or connect as a superuser", quoted(me)),
             };
             (format!("\"{me}\" may not give or take {word}"), hint)
+        })
+    }
+
+    fn lacks_createdb(&self) -> Option<(String, String)> {
+        let me = self.executor;
+        let mine = self.present.names.find(me).and_then(|id| self.present.roles.get(&id))?;
+        (!mine.createdb).then(|| {
+            (
+                format!("\"{me}\" may not give databases away"),
+                format!("ALTER ROLE {} CREATEDB, or connect as a superuser", quoted(me)),
+            )
         })
     }
 
@@ -213,20 +215,49 @@ impl<'a> Powers<'a> {
 
     fn cannot_create_schema(&self) -> Option<(String, String)> {
         let name = &self.present.session.database;
-        let is_it = |object: &&crate::catalog::Object| object.kind == Kind::Database && object.name == *name;
+        let is_it = |object: &&Object| object.kind == Kind::Database && object.name == *name;
         let database = self.present.objects.iter().find(is_it)?;
-        let holds = database.acl.iter().flatten().any(|item| {
-            (item.grantee == RoleId::PUBLIC || self.has.contains(&item.grantee))
-                && item.privileges.contains(Privileges::CREATE)
-        });
-        (!holds && !self.has.contains(&database.owner)).then(|| {
-            let me = self.executor;
+        let me = self.executor;
+        (!may_create(database, &self.has)).then(|| {
             (
                 format!("\"{me}\" may not create schemas in database \"{name}\""),
                 format!("GRANT CREATE ON DATABASE {} TO {}, or connect as a superuser", quoted(name), quoted(me)),
             )
         })
     }
+
+    /// Whoever gets an object must be able to have made it, unless a superuser gives it.
+    fn cannot_own_in(&self, role: RoleId, schema: usize) -> Option<(String, String)> {
+        let schema = &self.present.objects[schema];
+        let has = reach(self.present, &[role], |edge| edge.inherit);
+        let name = self.present.names.name(role);
+        (!may_create(schema, &has)).then(|| {
+            (
+                format!("\"{name}\" shall own objects in schema \"{}\", but may not create there", schema.name),
+                format!("GRANT CREATE ON SCHEMA {} TO {}, or connect as a superuser", schema.reference, quoted(name)),
+            )
+        })
+    }
+}
+
+/// Roles that are reached along memberships, the first ones included.
+fn reach(present: &Present, from: &[RoleId], follow: impl Fn(&PresentMembership) -> bool) -> HashSet<RoleId> {
+    let mut found = HashSet::new();
+    let mut open = from.to_vec();
+    while let Some(role) = open.pop() {
+        if found.insert(role) {
+            let groups = present.memberships.iter().filter(|edge| edge.member == role && follow(edge));
+            open.extend(groups.map(|edge| edge.role));
+        }
+    }
+    found
+}
+
+fn may_create(object: &Object, has: &HashSet<RoleId>) -> bool {
+    let holds = |item: &AclItem| {
+        (item.grantee == RoleId::PUBLIC || has.contains(&item.grantee)) && item.privileges.contains(Privileges::CREATE)
+    };
+    has.contains(&object.owner) || object.acl.iter().flatten().any(holds)
 }
 
 fn quoted(name: &str) -> String {

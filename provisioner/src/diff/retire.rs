@@ -4,7 +4,7 @@ use super::{Request, Stage};
 use crate::catalog::{Present, RoleId};
 use crate::error::Error;
 use crate::plan::{Flag, Operation, Requirement, Sign};
-use policy::spec::Retirement;
+use policy::spec::{Kind, Retirement};
 use policy::sql::{identifier, literal};
 
 const SECTION: &str = "roles";
@@ -69,7 +69,17 @@ pub(super) fn belongings(request: &Request<'_>, present: &mut Present) -> Result
             heir_id = Some(id);
             let what = format!("what it owns ({}{more}) goes to {heir}", found.example);
             let sql = format!("REASSIGN OWNED BY {} TO {}", identifier(name), identifier(heir));
-            operations.push(add(what, sql, vec![Requirement::ActAs(role), Requirement::ActAs(id)]));
+            let mut may = vec![Requirement::ActAs(role), Requirement::ActAs(id)];
+            may.extend(present.objects.iter().filter(|object| object.owner == role).filter_map(|object| {
+                match (object.kind, &object.schema) {
+                    (Kind::Schema, _) => Some(Requirement::CreateSchema),
+                    (Kind::Routine(_), Some(schema)) => {
+                        present.schema(schema).map(|schema| Requirement::CreatorIn(id, schema))
+                    }
+                    _ => None,
+                }
+            }));
+            operations.push(add(what, sql, may));
         }
         if found.owned > 0 || found.held > 0 {
             let sql = format!("DROP OWNED BY {}", identifier(name));
@@ -116,5 +126,4 @@ fn enter(present: &mut Present, role: RoleId, heir: Option<RoleId>) {
     for default in &mut present.defaults {
         default.acl.retain(|item| item.grantee != role);
     }
-    present.memberships.retain(|edge| edge.role != role && edge.member != role && edge.grantor != role);
 }

@@ -16,7 +16,7 @@ pub(super) fn diff(request: &Request<'_>, present: &mut Present) -> Result<Vec<O
             None => None,
         };
         let reference = identifier(name);
-        let found = present.objects.iter().position(|object| object.kind == Kind::Schema && object.name == *name);
+        let found = present.schema(name);
         let Some(number) = found else {
             let owner = owner.unwrap_or_else(|| present.names.id(&present.session.executor));
             let authorization =
@@ -45,7 +45,8 @@ pub(super) fn diff(request: &Request<'_>, present: &mut Present) -> Result<Vec<O
         let (was, will) = (present.names.name(found.owner), present.names.name(owner));
         let sql = vec![format!("ALTER SCHEMA {reference} OWNER TO {}", present.names.sql(owner))];
         let operation = Operation::new(name, Sign::Change, name.as_str(), format!("owner {will}, was {was}"), sql);
-        let operation = operation.requiring([Requirement::Own(number), Requirement::Become(owner)]);
+        let operation =
+            operation.requiring([Requirement::Own(number), Requirement::Become(owner), Requirement::CreateSchema]);
         operations.push(operation.unless(request.allowed.change_owners, Flag::Owner));
         if request.allowed.change_owners {
             found.change_owner(owner);

@@ -58,8 +58,12 @@ pub enum Requirement {
     GrantOn(usize, Privileges),
     /// Have the powers of an object's owner.
     Own(usize),
+    /// Make databases.
+    CreateDatabase,
     /// Make schemas in the database.
     CreateSchema,
+    /// That a role, the future owner of something, may create in a schema, given by its number.
+    CreatorIn(RoleId, usize),
 }
 
 /// Attributes of roles that not everybody can give.
