@@ -36,7 +36,7 @@ pub(super) fn spec(text: &str) -> Result<Spec, SpecError> {
     }
     let creators = fields.take("creators");
     spec.here = contents(&mut fields, &spec, creators.as_ref())?;
-    for (_, role) in &mut spec.roles {
+    for role in spec.roles.values_mut() {
         spec.here.grants.append(&mut role.grants);
     }
     if let Some(databases) = fields.take("databases") {
