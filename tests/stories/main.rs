@@ -37,6 +37,7 @@ mod provisioner_drift;
 mod provisioner_going;
 mod provisioner_preflight;
 mod provisioner_saved;
+mod provisioner_explain;
 mod provisioner_specs;
 mod provisioner_templates;
 mod provisioner_world;

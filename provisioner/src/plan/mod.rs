@@ -10,7 +10,7 @@ pub use json::json;
 pub use operation::{Attribute, Flag, Operation, Requirement, Sign};
 pub use saved::Saved;
 pub use script::script;
-pub use text::text;
+pub use text::{printable, text};
 
 use serde::{Deserialize, Serialize};
 

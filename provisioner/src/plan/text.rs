@@ -75,7 +75,7 @@ fn line(operation: &Operation, width: usize) -> String {
 }
 
 /// Names may hold anything, a terminal should not be told anything.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
