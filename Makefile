@@ -1,5 +1,6 @@
 ## make demo     show rolecall at work on a throw-away server
 ## make test     build everything and run the tests, on a throw-away server too
+## make matrix   run the program's stories on PostgreSQL 14 to 18; SERVERS: directories of further servers' programs
 ## make bench    measure, in a release build; one part only with ONLY=basics or ONLY=filters
 ## make lint     formatting and clippy
 ## make build    build the extension and the program, without optimisation
@@ -9,7 +10,7 @@
 ##               files must be there) and the program into PREFIX/bin (/usr/local/bin).
 ##               Builds as you and copies with sudo where you may not write.
 ##
-## demo, test, bench and lint install what they need by apt (see tests/setup), and use
+## demo, test, matrix, bench and lint install what they need by apt (see tests/setup), and use
 ## a private copy of PostgreSQL: a server that is already on the machine is left alone.
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
@@ -18,7 +19,7 @@ PREFIX ?= /usr/local
 # Prepares the machine, then runs a command with PG_CONFIG naming the private copy.
 SETUP := tests/setup
 
-.PHONY: help demo test bench lint build clean install files
+.PHONY: help demo test matrix bench lint build clean install files
 
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
@@ -28,6 +29,9 @@ demo: build
 
 test: build
 	$(SETUP) cargo test --workspace
+
+matrix: build
+	$(SETUP) tests/matrix $(SERVERS)
 
 bench:
 	$(SETUP) cargo build --release --workspace

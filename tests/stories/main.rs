@@ -40,6 +40,7 @@ mod provisioner_saved;
 mod provisioner_explain;
 mod provisioner_specs;
 mod provisioner_templates;
+mod provisioner_versions;
 mod provisioner_world;
 mod pyjwt;
 mod readme;

@@ -1,8 +1,7 @@
 //! The program as people and scripts meet it: exit codes, questions, errors, secrets, company at work.
 
-use crate::provisioner_world::{apply, rolecall, rolecall_as, value, written};
+use crate::provisioner_world::{apply, await_waiting, rolecall, rolecall_as, value, written};
 use rolecall_tests::{Cluster, Database, sqlstate};
-use std::time::{Duration, Instant};
 
 const SHOP: &str = "CREATE SCHEMA shop; CREATE TABLE shop.orders (id int); CREATE TABLE shop.items (id int)";
 
@@ -200,17 +199,6 @@ fn a_grant_that_another_session_holds_open_is_waited_for() {
     assert_eq!(rolecall(&db, &["plan"], &spec).code, 0);
     let kept = format!("SELECT has_table_privilege('{other}', 'shop.orders', 'SELECT')");
     assert_eq!(value(&mut db.admin(), &kept), "true");
-}
-
-/// Until somebody in this database waits for somebody else.
-fn await_waiting(admin: &mut postgres::Client) {
-    let waiting =
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while value(admin, waiting) == "0" {
-        assert!(Instant::now() < deadline, "nobody waits");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 #[test]

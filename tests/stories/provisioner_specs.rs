@@ -113,18 +113,13 @@ fn privileges_on_what_exists() {
             ],
         ),
         case(
-            "settings, languages and the database itself",
+            "languages and the database itself",
             "SELECT 1",
             json!({"roles": {"tuner": {}}, "grants": [
-                {"to": "tuner", "privileges": "SET", "on": {"type": "parameter", "name": "log_min_duration_statement"}},
-                {"to": "tuner", "privileges": "ALTER SYSTEM", "on": {"type": "parameter", "name": "work_mem"}},
                 {"to": "PUBLIC", "privileges": "USAGE", "on": {"type": "language", "name": "plpgsql"}, "ensure": "absent"},
                 {"to": "tuner", "privileges": "USAGE", "on": {"type": "language", "name": "plpgsql"}},
                 {"to": "tuner", "privileges": "ALL", "on": {"type": "database"}}]}),
             &[
-                ("SELECT has_parameter_privilege('tuner', 'log_min_duration_statement', 'SET')", "true"),
-                ("SELECT has_parameter_privilege('tuner', 'log_min_duration_statement', 'ALTER SYSTEM')", "false"),
-                ("SELECT has_parameter_privilege('tuner', 'work_mem', 'ALTER SYSTEM')", "true"),
                 (
                     "SELECT array_to_string(lanacl, ' ') FROM pg_language WHERE lanname = 'plpgsql'",
                     "postgres=U/postgres tuner=U/postgres",

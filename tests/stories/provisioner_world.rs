@@ -4,6 +4,7 @@ use postgres::Client;
 use rolecall_tests::Database;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// What a run of the program came to.
 #[derive(Debug)]
@@ -79,4 +80,20 @@ pub fn written(client: &mut Client) -> Vec<String> {
 pub fn value(client: &mut Client, sql: &str) -> String {
     let row = client.query_one(&format!("SELECT ({sql})::text"), &[]).unwrap_or_else(|e| panic!("{sql}: {e}"));
     row.get::<_, Option<String>>(0).unwrap_or_else(|| "NULL".to_owned())
+}
+
+/// The major version of the server.
+pub fn server_version(client: &mut Client) -> u32 {
+    value(client, "SELECT current_setting('server_version_num')::int / 10000").parse().expect("a number")
+}
+
+/// Until somebody in this database waits for somebody else.
+pub fn await_waiting(admin: &mut Client) {
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while value(admin, waiting) == "0" {
+        assert!(Instant::now() < deadline, "nobody waits");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
