@@ -86,6 +86,11 @@ impl Cells {
                 "take one of the two grants out",
             )
         };
+        // The same one every time.
+        let contradictions = objects.iter().filter_map(|(place, said)| Some((*place, said.settle().err()?)));
+        if let Some(((object, to), both)) = contradictions.min() {
+            return Err(contradiction(object, to, both));
+        }
         let mut cells = Self::default();
         for ((object, to), said) in objects {
             cells.objects.insert((object, to), said.settle().map_err(|both| contradiction(object, to, both))?);
