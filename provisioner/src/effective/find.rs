@@ -17,7 +17,7 @@ pub struct Found {
 }
 
 /// What must be read to answer a question: everything, and of the system's own only what was named.
-pub fn reader(reference: Option<&Reference>) -> Reader {
+pub fn reader(reference: Option<&Reference>) -> Reader<'static> {
     let schema = reference.and_then(|reference| reference.schema.as_ref()).map(|schema| schema.as_str());
     let names_schema = reference.is_some_and(|reference| matches!(reference.kind, None | Some(Kind::Schema)));
     let name = reference.map(|reference| reference.name.as_str());
@@ -29,6 +29,7 @@ pub fn reader(reference: Option<&Reference>) -> Reader {
         plain_routines: true,
         plain_types: true,
         large_objects: number.and_then(|number| number.parse().ok()).into_iter().collect(),
+        ..Reader::default()
     }
 }
 
@@ -144,6 +145,7 @@ fn parameter(client: &mut Client, present: &mut Present, name: &str) -> Result<F
                 acl: Some(Vec::new()),
                 columns: Vec::new(),
                 planned: false,
+                was_of: None,
             });
             present.objects.len() - 1
         }
