@@ -103,24 +103,33 @@ fn attempt_apply(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Err
     Ok(plan)
 }
 
-/// Sets passwords, at last and with the server's records of statements turned off where that is possible: what is
-/// stored is no password, but nobody needs to read it.
+/// Sets passwords, at last.
 fn secrets(client: &mut Client, plan: &DatabasePlan) -> Result<(), Error> {
     let secrets: Vec<&String> = plan.operations.iter().flat_map(|operation| &operation.secret).collect();
     if secrets.is_empty() {
         return Ok(());
     }
     if plan.superuser {
-        client.batch_execute(
-            "SELECT set_config(name, CASE name WHEN 'log_statement' THEN 'none' WHEN 'log_min_error_statement' \
-             THEN 'panic' WHEN 'pg_stat_statements.track_utility' THEN 'off' ELSE '-1' END, true) FROM pg_settings \
-             WHERE name IN ('log_statement', 'log_min_duration_statement', 'log_min_duration_sample', \
-             'log_min_error_statement', 'pg_stat_statements.track_utility')",
-        )?;
+        unrecorded(client)?;
     }
     for (message, _) in messages(secrets.into_iter()) {
         client.batch_execute(&message)?;
     }
+    Ok(())
+}
+
+/// Turns the server's records of statements off for the rest of a superuser's transaction: what is stored is no
+/// password, but nobody needs to read it.
+///
+/// # Errors
+/// Whatever the server says.
+pub fn unrecorded(client: &mut Client) -> Result<(), Error> {
+    client.batch_execute(
+        "SELECT set_config(name, CASE name WHEN 'log_statement' THEN 'none' WHEN 'log_min_error_statement' \
+         THEN 'panic' WHEN 'pg_stat_statements.track_utility' THEN 'off' ELSE '-1' END, true) FROM pg_settings \
+         WHERE name IN ('log_statement', 'log_min_duration_statement', 'log_min_duration_sample', \
+         'log_min_error_statement', 'pg_stat_statements.track_utility')",
+    )?;
     Ok(())
 }
 

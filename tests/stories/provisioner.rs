@@ -280,6 +280,7 @@ fn a_new_user_logs_in_with_the_password_that_was_printed() {
     let mut alice = login(password).expect("the printed password");
     assert_eq!(value(&mut alice, "SELECT count(*) FROM t"), "0");
     assert!(!cluster.log().contains(password), "the log holds the password");
+    assert!(!cluster.log().contains("SCRAM-SHA-256$"), "the log holds the verifier");
     assert!(cluster.log().contains("CREATE ROLE \"alice\""), "the log holds statements");
 
     let again = rolecall(&db, &["add-user", "alice", "--like", "staff"], "");
@@ -320,6 +321,7 @@ fn passwords_come_from_the_environment_and_show_nowhere() {
         told += &(done.out + &done.err);
         assert!(told.contains("password (not shown)") && !told.contains("SCRAM-SHA-256$"), "{told}");
         assert!(!told.contains(password) && !cluster.log().contains(password));
+        assert!(!cluster.log().contains("SCRAM-SHA-256$"), "the verifier is nobody's business either");
         login(password).expect("the password of the environment");
         assert_eq!(with(&["plan"], password).code, 0, "an unchanged password is no change");
     }

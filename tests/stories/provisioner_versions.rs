@@ -206,7 +206,7 @@ fn who_makes_roles_and_owns_the_schema_need_not_be_a_superuser() {
     let (reader, alice) = (format!("{}_reader", db.name), format!("{}_alice", db.name));
     let spec = format!(
         "roles: {{{reader}: {{}}, {alice}: {{login: true, member_of: {reader}}}}}\n\
-         manage: {{roles: [{}_*]}}\n\
+         manage: {{roles: [{}_*], ignore: [{deployer}]}}\n\
          grants:\n- {{to: {reader}, privileges: USAGE, on: {{type: schema, name: shop}}}}\n\
          - {{to: {reader}, privileges: SELECT, on: {{type: table, schema: shop, name: '*'}}}}\n\
          default_privileges:\n- {{owner: {deployer}, schema: shop, to: {reader}, on: table, privileges: SELECT}}\n",

@@ -5,6 +5,7 @@ use crate::catalog::{DefaultAcl, Present, Reader, RoleId, snapshot};
 use crate::cli::Cli;
 use crate::diff::plural;
 use crate::error::Error;
+use crate::execute;
 use crate::password;
 use policy::spec::Privileges;
 use policy::sql::{identifier, literal};
@@ -33,15 +34,16 @@ pub fn add_user(cli: &Cli, name: &str, like: &str, json: bool) -> Result<u8, Err
     let verifier = literal(&password::verifier(&password));
     // Spelled out where it can be, since without it a member of 16 and later follows its own INHERIT at the time.
     let inherit = if present.session.version >= 160_000 { " WITH INHERIT TRUE" } else { "" };
-    let mut sql = vec![
-        format!("CREATE ROLE {new} LOGIN INHERIT PASSWORD {verifier}"),
-        format!("GRANT {group} TO {new}{inherit}"),
-    ];
+    let mut sql = vec![format!("CREATE ROLE {new} LOGIN INHERIT"), format!("GRANT {group} TO {new}{inherit}")];
     for default in present.defaults.iter().filter(|default| default.creator == group_id) {
         sql.extend(copied(&present, default, &new));
     }
-    sql.push("COMMIT".to_owned());
     client.batch_execute(&sql.join(";\n"))?;
+    if present.session.superuser {
+        execute::unrecorded(&mut client)?;
+    }
+    client.batch_execute(&format!("ALTER ROLE {new} PASSWORD {verifier}"))?;
+    client.batch_execute("COMMIT")?;
     if json {
         let document = serde_json::json!({
             "format": "rolecall-user/1", "user": name, "member_of": like, "temporary_password": password,
