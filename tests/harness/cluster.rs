@@ -18,6 +18,7 @@ pub struct Cluster {
     /// Sockets, data and log.
     scratch: Scratch,
     bin: PathBuf,
+    port: u16,
 }
 
 static CREATED: AtomicU32 = AtomicU32::new(0);
@@ -29,7 +30,7 @@ impl Cluster {
         SHARED.get_or_init(|| Self::start(&[]))
     }
 
-    /// Starts a server of its own with further settings (`name=value`).
+    /// Starts a server of its own with further settings (`name=value`). One that listens on TCP needs a port of its own.
     pub fn start(settings: &[&str]) -> Self {
         let initdb = ["-A", "trust", "-U", SUPERUSER, "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"];
         Self::create("initdb", &initdb, settings)
@@ -38,7 +39,7 @@ impl Cluster {
     /// Starts a hot standby of this server.
     pub fn standby(&self, settings: &[&str]) -> Self {
         let directory = self.socket().to_str().expect("paths are UTF-8");
-        let port = PORT.to_string();
+        let port = self.port.to_string();
         let copy = ["-R", "-X", "stream", "-c", "fast", "--no-sync", "-h", directory, "-p", &port, "-U", SUPERUSER];
         Self::create("pg_basebackup", &copy, settings)
     }
@@ -47,6 +48,8 @@ impl Cluster {
     fn create(program: &str, arguments: &[&str], settings: &[&str]) -> Self {
         let account = Account::current();
         let bin = PathBuf::from(pg_config("--bindir"));
+        let port = settings.iter().find_map(|setting| setting.strip_prefix("port="));
+        let port = port.map_or(PORT, |port| port.parse().expect("a port is a number"));
         let mut scratch = Scratch::new(account, "data/postmaster.pid", "QUIT");
         let data = scratch.path().join("data");
         succeed(account.command(bin.join(program)).args(arguments).arg("-D").arg(&data));
@@ -56,7 +59,7 @@ impl Cluster {
             "listen_addresses=",
             "fsync=off",
             "max_connections=100",
-            &format!("port={PORT}"),
+            &format!("port={port}"),
             "shared_preload_libraries=",
         ]
         .iter()
@@ -65,7 +68,7 @@ impl Cluster {
             command.arg("-c").arg(setting);
         }
         scratch.serve(&mut command);
-        let mut cluster = Self { scratch, bin };
+        let mut cluster = Self { scratch, bin, port };
         cluster.await_ready();
         cluster
     }
@@ -78,7 +81,7 @@ impl Cluster {
     /// How to connect as `user` to `database`, for a test that wants to add to it.
     pub fn config(&self, user: &str, database: &str) -> Config {
         let mut config = Config::new();
-        config.host_path(self.socket()).port(PORT).user(user).dbname(database);
+        config.host_path(self.socket()).port(self.port).user(user).dbname(database);
         config
     }
 
@@ -117,7 +120,7 @@ impl Cluster {
         let mut command = Command::new(program);
         command
             .env("PGHOST", self.socket())
-            .env("PGPORT", PORT.to_string())
+            .env("PGPORT", self.port.to_string())
             .env("PGUSER", user)
             .env("PGDATABASE", database)
             .stdin(Stdio::null());

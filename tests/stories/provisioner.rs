@@ -359,9 +359,8 @@ fn connections_that_cannot_be_made_are_explained() {
     };
     explained(("PGPORT", "1"), &[], "cannot connect");
     explained(("PGPORT", "many"), &[], "PGPORT is no port");
-    explained(("PGSSLMODE", "require"), &[], "TLS");
     explained(("PGDATABASE", "no_such_database"), &[], "3D000");
-    explained(("PGPORT", ""), &["--url", "postgresql://me:s3cret@h:99999/d"], "the URL cannot be read");
+    explained(("PGPORT", ""), &["--url", "postgresql://me:s3cret@h:99999/d"], "port in the URL is no port");
     // A URL wins over the environment.
     let mut command = db.rolecall("nobody_at_all");
     let url = format!(

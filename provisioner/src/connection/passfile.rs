@@ -1,34 +1,17 @@
 //! libpq's password file.
 
-use crate::connection::{env, home};
+use super::problem;
 use crate::error::Error;
-use postgres::Config;
-use postgres::config::Host;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// The password for the connection `config` describes: PGPASSFILE or ~/.pgpass.
+/// The password in the file `path` for a host, port, database and user; none without such a file or line.
 ///
 /// # Errors
 /// A file that others may read.
-pub fn password(config: &Config) -> Result<Option<String>, Error> {
-    let Some(path) = env("PGPASSFILE").map(PathBuf::from).or_else(|| home().map(|home| home.join(".pgpass"))) else {
-        return Ok(None);
-    };
-    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
-    check_mode(&path)?;
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(host)) => host.clone(),
-        Some(Host::Unix(path)) if is_default_socket(path) => "localhost".to_owned(),
-        Some(Host::Unix(path)) => path.display().to_string(),
-        None => config.get_hostaddrs().first().map(ToString::to_string).unwrap_or_default(),
-    };
-    let port = config.get_ports().first().copied().unwrap_or(5432).to_string();
-    let fields = [&host, &port, config.get_dbname().unwrap_or_default(), config.get_user().unwrap_or_default()];
-    Ok(find(&text, fields))
-}
-
-fn is_default_socket(path: &Path) -> bool {
-    path == Path::new("/var/run/postgresql") || path == Path::new("/tmp")
+pub fn password(path: &Path, wanted: [&str; 4]) -> Result<Option<String>, Error> {
+    let Ok(text) = std::fs::read_to_string(path) else { return Ok(None) };
+    check_mode(path)?;
+    Ok(find(&text, wanted))
 }
 
 fn check_mode(path: &Path) -> Result<(), Error> {
@@ -36,7 +19,7 @@ fn check_mode(path: &Path) -> Result<(), Error> {
     let open = std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0);
     if open {
         let message = format!("others may read the password file {}", path.display());
-        return Err(Error::Connection { message, hint: Some(format!("chmod 600 {}", path.display())) });
+        return Err(problem(message, format!("chmod 600 {}", path.display())));
     }
     Ok(())
 }
