@@ -1,7 +1,7 @@
 //! Schemas and their owners.
 
 use super::{Request, role};
-use crate::catalog::{Object, Present};
+use crate::catalog::{DefaultAcl, Object, Present};
 use crate::error::Error;
 use crate::plan::{Flag, Operation, Requirement, Sign};
 use policy::spec::Kind;
@@ -26,6 +26,9 @@ pub(super) fn diff(request: &Request<'_>, present: &mut Present) -> Result<Vec<O
             let mut may = vec![Requirement::CreateSchema];
             may.extend(wanted.owner.as_ref().map(|_| Requirement::Become(owner)));
             operations.push(Operation::new(name, Sign::Add, name.as_str(), what, sql).requiring(may));
+            // Its owner's default privileges for schemas are what it starts with.
+            let is_its = |row: &&DefaultAcl| row.creator == owner && row.kind == Kind::Schema && row.schema.is_none();
+            let acl = present.defaults.iter().find(is_its).map(|row| row.acl.clone());
             present.objects.push(Object {
                 kind: Kind::Schema,
                 oid: 0,
@@ -33,7 +36,7 @@ pub(super) fn diff(request: &Request<'_>, present: &mut Present) -> Result<Vec<O
                 name: name.clone(),
                 reference,
                 owner,
-                acl: None,
+                acl,
                 columns: Vec::new(),
                 planned: true,
                 was_of: None,
