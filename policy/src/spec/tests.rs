@@ -224,6 +224,17 @@ fn signatures_are_told_from_names() {
     assert_eq!(Pattern::new("f(int, text)").signature(), ("f", Some("int, text")));
     assert_eq!(Pattern::new("f()").signature(), ("f", Some("")));
     assert_eq!(Pattern::new("f").signature(), ("f", None));
+    assert_eq!(Pattern::new("f(x)(numeric(10,2))").signature(), ("f(x)", Some("numeric(10,2)")));
+    assert_eq!(Pattern::new("f(\"a(\"\"b\", text)").signature(), ("f", Some("\"a(\"\"b\", text")));
+    assert_eq!(Pattern::new("f)").signature(), ("f)", None));
+}
+
+#[test]
+fn a_star_after_a_backslash_is_a_star() {
+    assert_eq!(Pattern::new("a\\*"), Pattern::literal("a*"));
+    assert_eq!(Pattern::new("a\\b\\"), Pattern::literal("a\\b\\"));
+    let pattern = Pattern::new("\\**\\\\");
+    assert!(pattern.matches("*x\\") && pattern.matches("*\\") && !pattern.matches("x\\") && !pattern.matches("*x"));
 }
 
 /// Wildcards by the book: a table of which prefixes match which, instead of searching for pieces.
@@ -257,6 +268,11 @@ proptest! {
     #[test]
     fn a_literal_matches_itself_alone(name in "[ab*]{0,6}", other in "[ab*]{0,6}") {
         prop_assert_eq!(Pattern::literal(name.clone()).matches(&other), name == other);
+    }
+
+    #[test]
+    fn an_escaped_name_means_that_name(name in r"[ab*\\]{0,8}") {
+        prop_assert_eq!(Pattern::new(Pattern::escape(&name)), Pattern::literal(name));
     }
 
     #[test]
