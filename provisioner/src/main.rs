@@ -9,6 +9,7 @@ mod effective;
 mod error;
 mod execute;
 mod explain;
+mod export;
 mod passfile;
 mod password;
 mod plan;

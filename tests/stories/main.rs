@@ -39,6 +39,7 @@ mod provisioner_explain;
 mod provisioner_going;
 mod provisioner_preflight;
 mod provisioner_saved;
+mod provisioner_export;
 mod provisioner_specs;
 mod provisioner_templates;
 mod provisioner_versions;

@@ -5,14 +5,16 @@ mod dependents;
 mod names;
 mod read;
 mod resolve;
+mod settings;
 
-pub use acl::AclItem;
+pub use acl::{AclItem, parse as parse_acl};
 pub use dependents::Dependents;
 pub use names::{Names, RoleId};
-pub use read::{Reader, rows, snapshot};
+pub use read::{Reader, rows, snapshot, text};
 pub use resolve::{Resolved, resolve};
+pub use settings::setting_items;
 
-use policy::spec::Kind;
+use policy::spec::{Kind, Pattern};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
@@ -147,6 +149,16 @@ impl Present {
     pub fn bootstrap_superuser(&self) -> RoleId {
         self.roles.iter().find(|(_, role)| role.oid == 10).map_or(RoleId::PUBLIC, |(id, _)| *id)
     }
+
+    /// Whether a membership only says who made the role: from PostgreSQL 16 on its maker administers it, by grace of the
+    /// bootstrap superuser.
+    pub fn is_implicit(&self, edge: &PresentMembership) -> bool {
+        self.session.version >= 160_000
+            && edge.admin
+            && !edge.inherit
+            && !edge.set
+            && edge.grantor == self.bootstrap_superuser()
+    }
 }
 
 impl Object {
@@ -176,8 +188,8 @@ impl Object {
 
     /// A routine's name with its argument types, everything else's name.
     pub fn signature(&self) -> String {
-        match (self.kind, self.reference.rfind('(')) {
-            (Kind::Routine(_), Some(open)) => format!("{}{}", self.name, &self.reference[open..]),
+        match (self.kind, Pattern::literal(self.reference.as_str()).signature()) {
+            (Kind::Routine(_), (_, Some(types))) => format!("{}({types})", self.name),
             _ => self.name.clone(),
         }
     }

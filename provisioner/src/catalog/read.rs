@@ -199,8 +199,8 @@ impl Catalog<'_> {
     }
 
     fn columns(&mut self, objects: &mut [Object]) -> Result<(), Error> {
-        let sql = "SELECT attrelid, attname, attacl FROM pg_attribute \
-                   WHERE attacl IS NOT NULL AND NOT attisdropped AND attrelid >= 16384";
+        let sql = "SELECT attrelid, attname, attacl FROM pg_attribute WHERE attacl IS NOT NULL AND NOT attisdropped \
+                   ORDER BY attrelid, attnum";
         let rows = rows(self.client, sql)?;
         if rows.is_empty() {
             return Ok(());

@@ -77,13 +77,13 @@ impl<'a> Comparison<'a> {
     fn compare(&mut self, (role, member): (RoleId, RoleId), wanted: &Membership, edges: &[&'a PresentMembership]) {
         let mine: Vec<_> = edges.iter().copied().filter(|edge| self.is_by(edge, wanted.grantor.as_ref())).collect();
         if wanted.ensure == Ensure::Absent {
-            for edge in mine.into_iter().filter(|edge| !is_implicit(self.present, edge)) {
+            for edge in mine.into_iter().filter(|edge| !self.present.is_implicit(edge)) {
                 self.gone.push(Removal { edge, admin_only: false, reason: "declared absent", waits: false });
             }
             return;
         }
         // The edge that its maker has to a new role gives nothing but ADMIN.
-        if mine.iter().all(|edge| is_implicit(self.present, edge)) && !is_admin_only(wanted, &mine) {
+        if mine.iter().all(|edge| self.present.is_implicit(edge)) && !is_admin_only(wanted, &mine) {
             let options = new_options(wanted, self.present);
             self.added.entry((options, role)).or_default().push(member);
             return;
@@ -99,7 +99,7 @@ impl<'a> Comparison<'a> {
             self.changed.extend(added);
         }
         for edge in edges.iter().filter(|edge| edge.admin && wanted.admin != Some(true)) {
-            if !is_implicit(self.present, edge) {
+            if !self.present.is_implicit(edge) {
                 let declared = wanted.admin.is_some();
                 let reason = if declared { "declared false" } else { "undeclared" };
                 let waits = !declared && !self.request.allowed.revoke_members;
@@ -109,7 +109,7 @@ impl<'a> Comparison<'a> {
         if self.present.session.version < 160_000 {
             return;
         }
-        for edge in edges.iter().filter(|edge| !is_implicit(self.present, edge)) {
+        for edge in edges.iter().filter(|edge| !self.present.is_implicit(edge)) {
             for (word, wanted_value, value) in
                 [("INHERIT", wanted.inherit, edge.inherit), ("SET", wanted.set, edge.set)]
             {
@@ -143,7 +143,7 @@ impl<'a> Comparison<'a> {
                 wanted.iter().any(|wanted| self.is_by(edge, wanted.grantor.as_ref()) || wanted.ensure == Ensure::Absent)
             });
             let executor = names.name(edge.member) == self.present.session.executor;
-            if known || executor || is_implicit(self.present, edge) {
+            if known || executor || self.present.is_implicit(edge) {
                 continue;
             }
             if managed.contains(&edge.role) && managed.contains(&edge.member) {
@@ -256,15 +256,6 @@ fn new_options(wanted: &Membership, present: &Present) -> String {
 /// Whether all that is wanted is what a role's maker has anyway.
 fn is_admin_only(wanted: &Membership, edges: &[&PresentMembership]) -> bool {
     !edges.is_empty() && wanted.admin == Some(true) && wanted.inherit == Some(false) && wanted.set == Some(false)
-}
-
-/// From PostgreSQL 16 on, whoever makes a role administers it by grace of the bootstrap superuser.
-pub(super) fn is_implicit(present: &Present, edge: &PresentMembership) -> bool {
-    present.session.version >= 160_000
-        && edge.admin
-        && !edge.inherit
-        && !edge.set
-        && edge.grantor == present.bootstrap_superuser()
 }
 
 /// Before PostgreSQL 16 a membership has one edge, whoever granted it.

@@ -129,7 +129,7 @@ fn goes(request: &Request<'_>, name: &str) -> bool {
 }
 
 /// Names in one line, cut when there are many.
-fn listing(names: &[String]) -> String {
+pub fn listing(names: &[String]) -> String {
     match names {
         many if many.len() > 4 => format!("{} and {} more", many[..3].join(", "), many.len() - 3),
         few => few.join(", "),

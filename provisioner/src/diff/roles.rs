@@ -1,7 +1,7 @@
 //! Roles and their options.
 
 use super::Request;
-use crate::catalog::{Present, PresentRole, Resolved, RoleId};
+use crate::catalog::{Present, PresentRole, Resolved, RoleId, setting_items};
 use crate::error::Error;
 use crate::password;
 use crate::plan::{Attribute, Operation, Requirement, Sign};
@@ -141,7 +141,10 @@ fn settings(name: &str, wanted: &RoleOptions, found: &PresentRole) -> Vec<Operat
                 None if stored.is_none() => continue,
                 None => (Sign::Remove, format!("{setting}{scope}"), alter(format!("RESET {}", parts.join(".")))),
                 Some(value) => {
-                    if stored.is_some_and(|stored| *stored == value.join(", ") || *stored == quoted_list(value)) {
+                    let is_so = |stored: &&str| {
+                        *stored == value.join(", ") || setting_items(setting, stored).as_ref() == Some(value)
+                    };
+                    if stored.is_some_and(is_so) {
                         continue;
                     }
                     // A list goes as a list: as one text it would become one quoted name.
@@ -154,13 +157,4 @@ fn settings(name: &str, wanted: &RoleOptions, found: &PresentRole) -> Vec<Operat
         }
     }
     operations
-}
-
-/// A list as the server stores it for settings that hold names.
-fn quoted_list(items: &[String]) -> String {
-    let plain = |item: &str| {
-        item.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-            && item.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-    };
-    items.iter().map(|item| if plain(item) { item.clone() } else { identifier(item) }).collect::<Vec<_>>().join(", ")
 }
