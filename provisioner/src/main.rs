@@ -10,7 +10,6 @@ mod error;
 mod execute;
 mod explain;
 mod export;
-mod passfile;
 mod password;
 mod plan;
 mod progress;

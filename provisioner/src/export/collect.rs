@@ -55,6 +55,7 @@ impl Source {
             plain_routines: true,
             plain_types: true,
             large_objects: large_objects(client)?,
+            ..Reader::default()
         };
         let mut present = snapshot(client, &reader)?;
         present.objects.sort_by_cached_key(|object| (object.kind, object.schema.clone(), object.signature()));
