@@ -42,7 +42,6 @@ mod provisioner_preflight;
 mod provisioner_saved;
 mod provisioner_server;
 mod provisioner_specs;
-mod provisioner_specs;
 mod provisioner_templates;
 mod provisioner_tls;
 mod provisioner_versions;

@@ -60,11 +60,9 @@ pub(super) fn declared(request: &Request<'_>, present: &Present) -> Result<Decla
             DefaultScope::Global => None,
             DefaultScope::Schema(name) => Some(name.clone()),
         };
-        if let Some(name) = &schema {
-            if present.schema(name).is_none() {
-                let message = format!("schema \"{name}\" does not exist");
-                return Err(Error::mismatch(message, "declare it under \"schemas\" to have it made"));
-            }
+        if let Some(name) = schema.as_ref().filter(|name| present.schema(name).is_none()) {
+            let message = format!("schema \"{name}\" does not exist");
+            return Err(Error::mismatch(message, "declare it under \"schemas\" to have it made"));
         }
         for creator in creators {
             for to in &entry.to {
