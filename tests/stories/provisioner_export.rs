@@ -1,6 +1,6 @@
 //! `rolecall export`: the present state as a spec whose plan is empty.
 
-use crate::provisioner_world::{Outcome, apply, rolecall};
+use crate::provisioner_world::{Outcome, apply, rolecall, run};
 use rolecall_tests::{Cluster, Database};
 
 /// A state in two steps: what no spec makes, and what it says of that.
@@ -421,4 +421,16 @@ fn what_a_spec_cannot_say_is_told() {
     assert_eq!(notes.len(), 7, "{}", export.err);
     let quiet = rolecall(&db, &["export", "--quiet"], "");
     assert_eq!((quiet.code, quiet.err.as_str(), quiet.out), (0, "", export.out));
+}
+
+#[test]
+fn the_json_schema_is_printed_without_a_server() {
+    let mut command = std::process::Command::new(rolecall_tests::program());
+    command.arg("schema").env("PGHOST", "/nowhere");
+    let schema = run(command, "");
+    let value: serde_json::Value = serde_json::from_str(&schema.out).expect("JSON");
+    assert_eq!((schema.code, value["$schema"].as_str()), (0, Some("https://json-schema.org/draft/2020-12/schema")));
+    for key in ["roles", "grants", "retire", "rolecall"] {
+        assert!(value["properties"][key]["description"].is_string(), "{key}");
+    }
 }

@@ -8,6 +8,7 @@ mod desired;
 mod error;
 mod expand;
 mod fields;
+mod json_schema;
 mod kind;
 mod model;
 mod node;
@@ -21,6 +22,7 @@ mod reference;
 
 pub use desired::Desired;
 pub use error::{At, SpecError};
+pub use json_schema::json_schema;
 pub use kind::{Kind, RelationKind, RoutineKind};
 pub use model::{
     Contents, Creator, DefaultPrivilege, DefaultScope, Ensure, Grant, Grantee, Manage, Membership, Ownership,

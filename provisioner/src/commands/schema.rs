@@ -1,8 +1,13 @@
 //! `rolecall schema`: the JSON Schema of a spec.
 
+use super::print;
 use crate::error::Error;
 
-/// PLACEHOLDER
+/// Prints it.
+///
+/// # Errors
+/// Output that cannot be written.
 pub fn schema() -> Result<u8, Error> {
-    Err(Error::mismatch("not written yet", ""))
+    print(&format!("{:#}\n", policy::spec::json_schema()))?;
+    Ok(0)
 }
