@@ -10,6 +10,8 @@ mod clients;
 mod filters;
 mod identity;
 mod posts;
+mod provisioner;
+mod provisioner_specs;
 mod roles;
 mod rules;
 
@@ -23,11 +25,18 @@ const ROUNDS: usize = 31;
 /// How long a contender runs per turn: once where that takes longer.
 const SLICE: Duration = Duration::from_millis(40);
 
-/// `bench [PART [WHICH]]`: only the part `basics` or `filters`, and of the latter the rules with WHICH in their name.
+/// `bench [PART [WHICH]]`: only the part `basics`, `filters` or `provisioner`; of the filters the rules with
+/// WHICH in their name.
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let part = arguments.first().map_or("", String::as_str);
-    assert!(["", "basics", "filters"].contains(&part), "there is no part {part}");
+    assert!(["", "basics", "filters", "provisioner"].contains(&part), "there is no part {part}");
+    if ["", "provisioner"].contains(&part) {
+        provisioner::measure();
+    }
+    if part == "provisioner" {
+        return;
+    }
     let cluster = Cluster::start(&["shared_buffers=2GB", "jit=off", "shared_preload_libraries=rolecall"]);
     let database = cluster.database();
     if part != "filters" {
