@@ -1,6 +1,7 @@
 //! Sets of roles that applications start from, each after the page of the system it comes from.
 
 /// A role of a kit.
+#[derive(Debug)]
 pub struct Role {
     /// Its name.
     pub name: &'static str,
@@ -13,6 +14,7 @@ pub struct Role {
 }
 
 /// A set of roles.
+#[derive(Debug)]
 pub struct Kit {
     /// What `add_default_roles()` calls it.
     pub name: &'static str,

@@ -164,17 +164,6 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Refuses keys that belong to the format but not to this version of the program.
-    pub fn not_yet(&mut self, keys: &[&'static str]) -> Result<(), SpecError> {
-        for key in keys {
-            if let Some(value) = self.take(key) {
-                let message = "this version of rolecall does not do this yet";
-                return Err(value.error(message).hint(format!("take \"{key}\" out and do that part by hand")));
-            }
-        }
-        Ok(())
-    }
-
     /// Refuses what nobody asked for.
     pub fn end(self) -> Result<(), SpecError> {
         match self.entries.iter().find(|(_, node)| node.is_some()) {

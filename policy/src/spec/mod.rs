@@ -4,6 +4,7 @@
 //! key was understood, and a spec becomes a [`Desired`] state, in which templates are written out. Nothing here knows
 //! what a server holds.
 
+pub mod access;
 mod desired;
 mod error;
 mod expand;
@@ -15,10 +16,12 @@ mod node;
 mod pattern;
 mod privilege;
 mod read;
+mod read_access;
 mod read_grants;
 mod read_roles;
 mod read_schemas;
 mod reference;
+mod table_name;
 
 pub use desired::Desired;
 pub use error::{At, SpecError};
@@ -32,6 +35,8 @@ pub use model::{
 pub use pattern::Pattern;
 pub use privilege::{Privilege, Privileges};
 pub use reference::{Reference, ReferenceError};
+pub use read_access::EXACT_DIGITS;
+pub use table_name::TableName;
 
 impl Spec {
     /// Reads a spec.
@@ -44,5 +49,7 @@ impl Spec {
     }
 }
 
+#[cfg(test)]
+mod access_tests;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! A spec after reading: every key understood, nothing looked up in a server.
 
+use super::access::Access;
 use super::error::At;
 use super::kind::Kind;
 use super::pattern::Pattern;
@@ -49,6 +50,8 @@ pub struct Contents {
     pub default_privileges: Vec<DefaultPrivilege>,
     /// Who owns what.
     pub owners: Vec<Ownership>,
+    /// What the extension shall hold, if that is looked at.
+    pub access: Option<Access>,
 }
 
 /// Objects belonging to a role.

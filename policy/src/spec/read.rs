@@ -6,7 +6,7 @@ use super::kind::Kind;
 use super::model::{Contents, Manage, Ownership, Spec, Target, Undeclared};
 use super::node::Node;
 use super::pattern::Pattern;
-use super::{read_grants, read_roles, read_schemas};
+use super::{read_access, read_grants, read_roles, read_schemas};
 
 pub(super) fn spec(text: &str) -> Result<Spec, SpecError> {
     let node = Node::parse(text)?;
@@ -17,7 +17,6 @@ pub(super) fn spec(text: &str) -> Result<Spec, SpecError> {
     {
         return Err(version.error("only version 1 of the format is known"));
     }
-    fields.not_yet(&["rolecall"])?;
     let mut spec = Spec::default();
     if let Some(roles) = fields.take("roles") {
         spec.roles = read_roles::roles(&roles)?;
@@ -81,6 +80,9 @@ fn contents(fields: &mut Fields<'_>, spec: &Spec, creators: Option<&Cursor<'_>>)
         for default in defaults.list()? {
             contents.default_privileges.extend(read_grants::default_privilege(&default)?);
         }
+    }
+    if let Some(access) = fields.take("rolecall") {
+        contents.access = Some(read_access::access(&access)?);
     }
     Ok(contents)
 }

@@ -34,11 +34,6 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
 }
 
 #[test]
-fn what_is_not_done_yet_is_refused_and_not_ignored() {
-    assert!(told("rolecall: {a: 1}").contains("does not do this yet"));
-}
-
-#[test]
 fn short_forms_mean_what_the_long_ones_mean() {
     let same = |short: &str, long: &str| {
         let written = |text: &str| {
