@@ -1,5 +1,6 @@
 //! Planning and applying against a server.
 
+use crate::access;
 use crate::catalog::{Present, Reader, Resolved, resolve, snapshot};
 use crate::diff::{Request, Stage, diff, lint};
 use crate::error::Error;
@@ -139,7 +140,10 @@ fn compare(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Error> {
     let resolved: Resolved = resolve(client, desired, contents)?;
     let mut present: Present = snapshot(client, &reader(&job.request))?;
     let warnings = if job.request.stage == Stage::Last { Vec::new() } else { lint(&job.request, &present) };
-    let operations = diff(&job.request, &mut present, &resolved)?;
+    let mut operations = diff(&job.request, &mut present, &resolved)?;
+    if let Some(access) = &contents.access {
+        operations.extend(access::diff(client, access, &job.request, &present)?);
+    }
     let session = present.session;
     Ok(DatabasePlan {
         database: session.database,

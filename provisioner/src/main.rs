@@ -1,5 +1,6 @@
 //! The `rolecall` program: makes a cluster's roles and privileges match one spec file.
 
+mod access;
 mod catalog;
 mod cli;
 mod commands;

@@ -32,6 +32,7 @@ mod pooler;
 mod presets;
 mod preview;
 mod provisioner;
+mod provisioner_access;
 mod provisioner_cases;
 mod provisioner_connections;
 mod provisioner_drift;

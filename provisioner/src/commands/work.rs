@@ -177,6 +177,9 @@ fn merged(desired: &Desired, here: &str) -> Contents {
         contents.grants.extend(named.grants.iter().cloned());
         contents.default_privileges.extend(named.default_privileges.iter().cloned());
         contents.owners.extend(named.owners.iter().cloned());
+        if let Some(access) = &named.access {
+            contents.access.get_or_insert_default().extend(access.clone());
+        }
     }
     contents
 }

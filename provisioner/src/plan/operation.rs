@@ -22,7 +22,7 @@ pub enum Flag {
     /// Taking undeclared privileges and memberships away.
     #[serde(rename = "--revoke")]
     Revoke,
-    /// Dropping roles.
+    /// Dropping roles, those of the extension and its servers included.
     #[serde(rename = "--drop")]
     Drop,
     /// Changing owners.
