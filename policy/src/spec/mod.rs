@@ -34,8 +34,8 @@ pub use model::{
 };
 pub use pattern::Pattern;
 pub use privilege::{Privilege, Privileges};
-pub use reference::{Reference, ReferenceError};
 pub use read_access::EXACT_DIGITS;
+pub use reference::{Reference, ReferenceError};
 pub use table_name::TableName;
 
 impl Spec {

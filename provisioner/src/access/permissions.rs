@@ -5,7 +5,6 @@ use super::json::{same, same_option};
 use super::statement::{Call, json};
 use super::tables::{Columns, SECTION, must_have, path};
 use super::{Context, must_be_role, refused};
-use crate::diff::is_managed_schema;
 use crate::error::Error;
 use crate::plan::{Flag, Operation, Sign};
 use policy::spec::TableName;

@@ -36,7 +36,8 @@ pub(super) fn diff(
         let Some(groups) = or_none(&wanted.member_of, found(name)) else { continue };
         for group in found(name).member_of.difference(&groups) {
             let operation = membership("revoke_role", Sign::Remove, name, group);
-            operations.push(operation.because("undeclared").unless(context.request.allowed.revoke_privileges, Flag::Revoke));
+            operations
+                .push(operation.because("undeclared").unless(context.request.allowed.revoke_privileges, Flag::Revoke));
         }
         granted.extend(
             groups.difference(&found(name).member_of).map(|group| membership("grant_role", Sign::Add, name, group)),

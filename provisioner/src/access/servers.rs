@@ -49,7 +49,8 @@ pub(super) fn diff(
         if !gone.is_empty() {
             let what = format!("scopes {}, from its roles too", listed(&gone));
             let operation = Operation::new(SECTION, Sign::Remove, name, what, vec![register(&wanted.scopes)]);
-            operations.push(operation.because("undeclared").unless(context.request.allowed.revoke_privileges, Flag::Revoke));
+            operations
+                .push(operation.because("undeclared").unless(context.request.allowed.revoke_privileges, Flag::Revoke));
         }
     }
     Ok(operations)

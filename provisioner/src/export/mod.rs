@@ -1,5 +1,6 @@
 //! The present state as a spec: what a comparison judges, in as few words as the format has for it.
 
+mod access;
 mod cells;
 mod collect;
 mod compress;
@@ -38,5 +39,10 @@ pub fn export(client: &mut Client, schemas: &[String]) -> Result<Export, Error> 
     let lines = objects.lines(&defaults::foreseen(&source));
     let found = templates::find(&source, &objects, lines, defaults);
     let roles = roles::nodes(&source, &mut notes);
-    Ok(Export { sections: write::sections(&source, roles, found), notes: notes.lines() })
+    let mut sections = write::sections(&source, roles, found);
+    // The extension's objects lie in no schema that one could pick.
+    if schemas.is_empty() {
+        sections.extend(access::section(client)?);
+    }
+    Ok(Export { sections, notes: notes.lines() })
 }

@@ -10,8 +10,12 @@ const WIDTH: usize = 110;
 pub enum Node {
     /// Text.
     Text(String),
+    /// Nothing.
+    Null,
     /// A whole number.
     Number(i64),
+    /// Another number, as it is written.
+    Decimal(String),
     /// True or false.
     Bool(bool),
     /// A list.
@@ -65,7 +69,9 @@ impl Node {
         let joined = |parts: Vec<String>| parts.join(", ");
         match self {
             Self::Text(text) => scalar(text),
+            Self::Null => "null".to_owned(),
             Self::Number(number) => number.to_string(),
+            Self::Decimal(number) => number.clone(),
             Self::Bool(value) => value.to_string(),
             Self::List(items) => format!("[{}]", joined(items.iter().map(Self::flow).collect())),
             Self::Map(entries) => {
@@ -80,7 +86,9 @@ impl Serialize for Node {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Text(text) => serializer.serialize_str(text),
+            Self::Null => serializer.serialize_unit(),
             Self::Number(number) => serializer.serialize_i64(*number),
+            Self::Decimal(number) => serializer.serialize_f64(number.parse().map_err(serde::ser::Error::custom)?),
             Self::Bool(value) => serializer.serialize_bool(*value),
             Self::List(items) => serializer.collect_seq(items),
             Self::Map(entries) => {
