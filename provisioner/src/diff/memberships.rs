@@ -68,14 +68,9 @@ struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    /// Before PostgreSQL 16 a membership has one edge, so that its grantor cannot be chosen.
-    fn is_by(&self, edge: &PresentMembership, grantor: Option<&String>) -> bool {
-        self.present.session.version < 160_000
-            || grantor.is_none_or(|name| self.present.names.name(edge.grantor) == name.as_str())
-    }
-
     fn compare(&mut self, (role, member): (RoleId, RoleId), wanted: &Membership, edges: &[&'a PresentMembership]) {
-        let mine: Vec<_> = edges.iter().copied().filter(|edge| self.is_by(edge, wanted.grantor.as_ref())).collect();
+        let mine: Vec<_> =
+            edges.iter().copied().filter(|edge| is_by(self.present, edge, wanted.grantor.as_ref())).collect();
         if wanted.ensure == Ensure::Absent {
             for edge in mine.into_iter().filter(|edge| !self.present.is_implicit(edge)) {
                 self.gone.push(Removal { edge, admin_only: false, reason: "declared absent", waits: false });
@@ -137,16 +132,12 @@ impl<'a> Comparison<'a> {
     /// Memberships between managed roles that the spec does not know.
     fn undeclared(&mut self, declared: &HashMap<(RoleId, RoleId), Vec<&Membership>>) {
         let managed = managed_roles(self.request, self.present);
-        let names = &self.present.names;
         for edge in &self.present.memberships {
             let known = declared.get(&(edge.role, edge.member)).is_some_and(|wanted| {
-                wanted.iter().any(|wanted| self.is_by(edge, wanted.grantor.as_ref()) || wanted.ensure == Ensure::Absent)
+                let absent = |wanted: &Membership| wanted.ensure == Ensure::Absent;
+                wanted.iter().any(|wanted| is_by(self.present, edge, wanted.grantor.as_ref()) || absent(wanted))
             });
-            let executor = names.name(edge.member) == self.present.session.executor;
-            if known || executor || self.present.is_implicit(edge) {
-                continue;
-            }
-            if managed.contains(&edge.role) && managed.contains(&edge.member) {
+            if !known && is_judged(self.present, &managed, edge) {
                 let waits = !self.request.allowed.revoke_members;
                 self.gone.push(Removal { edge, admin_only: false, reason: "undeclared", waits });
             }
@@ -216,6 +207,35 @@ impl<'a> Comparison<'a> {
             .unless(!gone.waits, Flag::Revoke)
             .requiring(self.administering(edge))
     }
+}
+
+/// Before PostgreSQL 16 a membership has one edge, so that its grantor cannot be chosen.
+fn is_by(present: &Present, edge: &PresentMembership, grantor: Option<&String>) -> bool {
+    present.session.version < 160_000 || grantor.is_none_or(|name| present.names.name(edge.grantor) == name.as_str())
+}
+
+/// Whether a membership that the spec does not know is anybody's business.
+fn is_judged(present: &Present, managed: &HashSet<RoleId>, edge: &PresentMembership) -> bool {
+    managed.contains(&edge.role)
+        && managed.contains(&edge.member)
+        && present.names.name(edge.member) != present.session.executor
+        && !present.is_implicit(edge)
+}
+
+/// Whether the plan ends a membership.
+pub(super) fn goes(
+    request: &Request<'_>,
+    present: &Present,
+    managed: &HashSet<RoleId>,
+    edge: &PresentMembership,
+) -> bool {
+    let (role, member) = (present.names.name(edge.role), present.names.name(edge.member));
+    let of_pair = |wanted: &&Membership| wanted.role == role && wanted.member == member;
+    let mut said = request.desired.memberships.iter().filter(of_pair).peekable();
+    if said.peek().is_none() {
+        return request.allowed.revoke_members && is_judged(present, managed, edge);
+    }
+    said.all(|wanted| wanted.ensure == Ensure::Absent) && !present.is_implicit(edge)
 }
 
 fn grant(present: &Present, role: RoleId, members: &[RoleId], options: &str) -> Operation {

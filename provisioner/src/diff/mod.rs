@@ -6,6 +6,7 @@ mod lint;
 mod memberships;
 mod objects;
 mod owners;
+mod passed_on;
 mod preflight;
 mod privileges;
 mod retire;
@@ -97,10 +98,12 @@ fn managed_roles(request: &Request<'_>, present: &Present) -> HashSet<RoleId> {
     known.filter(|(_, name)| request.desired.manages_role(name) && !goes(request, name)).map(|(id, _)| id).collect()
 }
 
-/// All direct and indirect members of `role`, those the spec is going to make included.
+/// All direct and indirect members of `role` once the plan is done.
 fn members(request: &Request<'_>, present: &Present, role: RoleId) -> BTreeSet<RoleId> {
     // From PostgreSQL 16 on a role's maker is its member without being able to act as it: that is no member here.
     let real = present.memberships.iter().filter(|edge| edge.inherit || edge.set || present.session.version < 160_000);
+    let managed = managed_roles(request, present);
+    let real = real.filter(|edge| !memberships::goes(request, present, &managed, edge));
     let mut edges: Vec<(RoleId, RoleId)> = real.map(|edge| (edge.role, edge.member)).collect();
     for membership in request.desired.memberships.iter().filter(|wanted| wanted.ensure == Ensure::Present) {
         if let (Some(role), Some(member)) =

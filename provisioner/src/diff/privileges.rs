@@ -2,12 +2,13 @@
 
 use super::cells::{Cell, Cells};
 use super::statements::{grant, labels, plural, revoke, roles};
-use super::{Request, defaults, managed_roles};
+use super::{Request, defaults, managed_roles, passed_on};
 use crate::catalog::{AclItem, Object, Present, Resolved, RoleId};
 use crate::error::Error;
 use crate::plan::{Flag, Operation, Requirement, Sign};
 use policy::spec::{Kind, Privileges};
 use policy::sql::identifier;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 
 /// What several objects have in common, so that one statement serves them.
@@ -20,8 +21,19 @@ struct Group {
     option: bool,
     /// For a revoke: who granted.
     grantor: Option<RoleId>,
-    declared: bool,
+    /// For a revoke: through how many hands it went before.
+    depth: usize,
+    reason: Reason,
     roles: Vec<RoleId>,
+}
+
+/// Why something is taken away.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    DeclaredAbsent,
+    /// Its grantor may no longer grant it; the owner grants it anew.
+    PassedOn,
+    Undeclared,
 }
 
 type Groups = BTreeMap<Group, Vec<usize>>;
@@ -65,16 +77,43 @@ struct Comparison<'a> {
     lost: HashSet<(usize, RoleId, RoleId, Privileges)>,
 }
 
+/// Something that goes.
+struct Taken<'a> {
+    item: &'a AclItem,
+    privileges: Privileges,
+    /// Only the grant option.
+    option: bool,
+    reason: Reason,
+}
+
 impl Comparison<'_> {
     fn object(&mut self, number: usize, object: &Object, wanted: &[RoleId]) {
         let items = effective(object);
+        let mut taken = Vec::new();
         for item in items.iter().filter(|item| item.grantee != object.owner) {
-            self.held(number, object, item);
+            taken.extend(self.held(number, object, item, &items));
         }
+        let rest = passed_on::without(&items, &taken);
+        for orphan in &rest.orphans {
+            self.take(
+                number,
+                object,
+                &items,
+                Taken { item: orphan, privileges: orphan.privileges, option: false, reason: Reason::PassedOn },
+            );
+        }
+        let mut to: Vec<RoleId> =
+            wanted.iter().copied().chain(rest.orphans.iter().map(|orphan| orphan.grantee)).collect();
+        to.sort_unstable();
+        to.dedup();
         let mut missing: BTreeMap<(Privileges, bool), Vec<RoleId>> = BTreeMap::new();
-        for to in wanted {
-            let cell = self.cells.objects[&(number, *to)];
-            let mine = items.iter().filter(|item| item.grantee == *to);
+        for to in to {
+            let mut cell = self.cells.objects.get(&(number, to)).copied().unwrap_or_default();
+            for orphan in rest.orphans.iter().filter(|orphan| orphan.grantee == to) {
+                cell.held |= orphan.privileges;
+                cell.grant_option |= orphan.grant_options;
+            }
+            let mine = rest.left.iter().filter(|item| item.grantee == to);
             let (held, option) = mine.fold((Privileges::NONE, Privileges::NONE), |(held, option), item| {
                 (held | item.privileges, option | item.grant_options)
             });
@@ -82,51 +121,54 @@ impl Comparison<'_> {
             let plain = cell.held - held - with_option;
             for (privileges, option) in [(plain, false), (with_option, true)] {
                 if !privileges.is_empty() {
-                    missing.entry((privileges, option)).or_default().push(*to);
+                    missing.entry((privileges, option)).or_default().push(to);
                 }
             }
         }
-        for ((privileges, option), mut to) in missing {
-            to.sort_unstable();
-            let group = Group { option, ..self.group(object, privileges, None, true, to) };
+        for ((privileges, option), to) in missing {
+            let group = Group { option, ..group(object, privileges, to) };
             self.grants.entry(group).or_default().push(number);
         }
     }
 
-    /// What one grantor gave one grantee, against what may be.
-    fn held(&mut self, number: usize, object: &Object, item: &AclItem) {
+    /// What one grantor gave one grantee, against what may be; what of it is taken now.
+    fn held(&mut self, number: usize, object: &Object, item: &AclItem, items: &[AclItem]) -> Vec<AclItem> {
         let cell = self.cells.objects.get(&(number, item.grantee)).copied().unwrap_or_default();
         let forbidden = item.privileges & cell.absent;
-        self.take(number, object, item, forbidden, false, true);
-        if !self.is_judged(object, item.grantee) {
-            return;
+        let mut parts = vec![(forbidden, false, Reason::DeclaredAbsent)];
+        if self.is_judged(object, item.grantee) {
+            let (allowed, allowed_option) = self.allowed.on(object, item.grantee);
+            let undeclared = item.privileges - cell.held - allowed - forbidden;
+            parts.push((undeclared, false, Reason::Undeclared));
+            let option = item.grant_options - cell.grant_option - allowed_option - undeclared - forbidden;
+            parts.push((option, true, Reason::Undeclared));
         }
-        let (allowed, allowed_option) = self.allowed.on(object, item.grantee);
-        let undeclared = item.privileges - cell.held - allowed - forbidden;
-        self.take(number, object, item, undeclared, false, false);
-        let option = item.grant_options - cell.grant_option - allowed_option - undeclared - forbidden;
-        self.take(number, object, item, option, true, false);
-    }
-
-    fn take(
-        &mut self,
-        number: usize,
-        object: &Object,
-        item: &AclItem,
-        privileges: Privileges,
-        option: bool,
-        declared: bool,
-    ) {
-        if privileges.is_empty() {
-            return;
-        }
-        if !option && (declared || self.request.allowed.revoke_privileges) {
-            for known in Privileges::KNOWN.iter().filter(|known| privileges.contains(known.set)) {
-                self.lost.insert((number, item.grantee, item.grantor, known.set));
+        let mut taken = Vec::new();
+        for (privileges, option, reason) in parts {
+            self.take(number, object, items, Taken { item, privileges, option, reason });
+            if reason != Reason::Undeclared || self.request.allowed.revoke_privileges {
+                let whole = if option { Privileges::NONE } else { privileges };
+                taken.push(AclItem { privileges: whole, grant_options: privileges, ..*item });
             }
         }
-        let group = self.group(object, privileges, Some(item.grantor), declared, vec![item.grantee]);
-        self.revokes.entry(Group { option, ..group }).or_default().push(number);
+        taken
+    }
+
+    fn take(&mut self, number: usize, object: &Object, items: &[AclItem], taken: Taken<'_>) {
+        let Taken { item, privileges, option, reason } = taken;
+        let mut by_depth: BTreeMap<usize, Privileges> = BTreeMap::new();
+        for known in Privileges::KNOWN.iter().filter(|known| privileges.contains(known.set)) {
+            if !option && (reason != Reason::Undeclared || self.request.allowed.revoke_privileges) {
+                self.lost.insert((number, item.grantee, item.grantor, known.set));
+            }
+            *by_depth.entry(passed_on::depth(items, object.owner, item.grantor, known.set)).or_default() |= known.set;
+        }
+        // The owner's grants are revoked by whoever may act as the owner, without changing roles.
+        let grantor = (item.grantor != object.owner).then_some(item.grantor);
+        for (depth, privileges) in by_depth {
+            let group = Group { option, grantor, depth, reason, ..group(object, privileges, vec![item.grantee]) };
+            self.revokes.entry(group).or_default().push(number);
+        }
     }
 
     /// Whether undeclared privileges of `grantee` on `object` are anybody's business.
@@ -134,20 +176,6 @@ impl Comparison<'_> {
         let here = object.kind != Kind::Database || object.name == self.present.session.database;
         let schema = if object.kind == Kind::Schema { Some(object.name.as_str()) } else { object.schema.as_deref() };
         self.managed.contains(&grantee) && here && self.request.desired.manages_schema(schema)
-    }
-
-    fn group(
-        &self,
-        object: &Object,
-        privileges: Privileges,
-        grantor: Option<RoleId>,
-        declared: bool,
-        roles: Vec<RoleId>,
-    ) -> Group {
-        // The owner's grants are revoked by whoever may act as the owner, without changing roles.
-        let grantor = grantor.filter(|grantor| *grantor != object.owner);
-        let kind = object.kind.broad();
-        Group { section: section(object), kind, privileges, option: false, grantor, declared, roles }
     }
 
     fn compare_columns(&mut self) {
@@ -196,20 +224,18 @@ impl Comparison<'_> {
                     let cell = self.cells.columns.get(&(number, column.clone(), item.grantee)).unwrap_or(&nothing);
                     let table = self.cells.objects.get(&(number, item.grantee)).unwrap_or(&nothing);
                     let absent = item.privileges & (cell.absent | (table.absent - cell.held));
-                    let mut parts = vec![(absent, false, true)];
+                    let mut parts = vec![(absent, false, Reason::DeclaredAbsent)];
                     if self.is_judged(object, item.grantee) {
                         let undeclared = item.privileges - cell.held - absent - self.lost_with_table(number, item);
-                        parts.push((undeclared, false, false));
-                        parts.push((item.grant_options - cell.grant_option - undeclared - absent, true, false));
+                        parts.push((undeclared, false, Reason::Undeclared));
+                        let option = item.grant_options - cell.grant_option - undeclared - absent;
+                        parts.push((option, true, Reason::Undeclared));
                     }
-                    for (privileges, option, declared) in parts.into_iter().filter(|(part, ..)| !part.is_empty()) {
+                    for (privileges, option, reason) in parts.into_iter().filter(|(part, ..)| !part.is_empty()) {
                         operations.push(self.column_revoke(
                             (number, object),
                             column,
-                            item,
-                            privileges,
-                            option,
-                            declared,
+                            Taken { item, privileges, option, reason },
                         ));
                     }
                 }
@@ -218,15 +244,8 @@ impl Comparison<'_> {
         operations
     }
 
-    fn column_revoke(
-        &self,
-        (number, object): (usize, &Object),
-        column: &str,
-        item: &AclItem,
-        privileges: Privileges,
-        option: bool,
-        declared: bool,
-    ) -> Operation {
+    fn column_revoke(&self, (number, object): (usize, &Object), column: &str, taken: Taken<'_>) -> Operation {
+        let Taken { item, privileges, option, reason } = taken;
         let names = &self.present.names;
         let words: BTreeMap<_, _> = privileges.words().into_iter().map(|word| (word, vec![column])).collect();
         let option_for = if option { "GRANT OPTION FOR " } else { "" };
@@ -237,19 +256,17 @@ impl Comparison<'_> {
         let may = grantor.map_or(Requirement::Own(number), Requirement::Become);
         let suffix = if option { " (grant option)" } else { "" };
         let what = format!("{} on table {}{suffix}", column_label(&words), object.name);
-        let operation =
-            Operation::new(&section(object), Sign::Remove, names.name(item.grantee), what, sql).requiring([may]);
-        reasoned(operation, self.present, item.grantor, declared, self.request.allowed.revoke_privileges)
+        let who = names.name(item.grantee);
+        let operation = Operation::new(&section(object), Sign::Remove, who, what, sql).requiring([may]);
+        reasoned(operation, self.present, item.grantor, reason, self.request.allowed.revoke_privileges)
     }
 
     fn operations(&self) -> Vec<Operation> {
         let mut operations = self.column_revokes();
         // Whoever passed a privilege on loses it after those who got it from there.
-        for passed_on in [true, false] {
-            for (group, objects) in self.revokes.iter().filter(|(group, _)| group.grantor.is_some() == passed_on) {
-                operations.push(self.revoke(group, objects));
-            }
-        }
+        let mut revokes: Vec<_> = self.revokes.iter().collect();
+        revokes.sort_by_key(|(group, _)| Reverse(group.depth));
+        operations.extend(revokes.into_iter().map(|(group, objects)| self.revoke(group, objects)));
         for (group, objects) in &self.grants {
             operations.push(self.grant(group, objects));
         }
@@ -281,7 +298,7 @@ impl Comparison<'_> {
         let operation =
             Operation::new(&group.section, Sign::Remove, labels(names, &group.roles), what, sql).requiring(may);
         let grantor = group.grantor.or(objects.first().map(|object| object.owner)).unwrap_or(RoleId::PUBLIC);
-        reasoned(operation, self.present, grantor, group.declared, self.request.allowed.revoke_privileges)
+        reasoned(operation, self.present, grantor, group.reason, self.request.allowed.revoke_privileges)
     }
 
     /// `3 of 100 tables`, or the one object.
@@ -350,12 +367,29 @@ fn as_grantor(present: &Present, grantor: Option<RoleId>, sql: Vec<String>) -> V
     all
 }
 
-fn reasoned(operation: Operation, present: &Present, grantor: RoleId, declared: bool, revoke: bool) -> Operation {
-    if declared {
-        return operation.because("declared absent");
+fn reasoned(operation: Operation, present: &Present, grantor: RoleId, reason: Reason, revoke: bool) -> Operation {
+    let grantor = present.names.name(grantor);
+    match reason {
+        Reason::DeclaredAbsent => operation.because("declared absent"),
+        Reason::PassedOn => operation.because(format!("granted anew by the owner, since {grantor} loses it")),
+        Reason::Undeclared => {
+            operation.because(format!("undeclared, granted by {grantor}")).unless(revoke, Flag::Revoke)
+        }
     }
-    let reason = format!("undeclared, granted by {}", present.names.name(grantor));
-    operation.because(reason).unless(revoke, Flag::Revoke)
+}
+
+/// A group of a grant.
+fn group(object: &Object, privileges: Privileges, roles: Vec<RoleId>) -> Group {
+    Group {
+        section: section(object),
+        kind: object.kind.broad(),
+        privileges,
+        option: false,
+        grantor: None,
+        depth: 0,
+        reason: Reason::DeclaredAbsent,
+        roles,
+    }
 }
 
 fn column_list(words: &BTreeMap<&'static str, Vec<&str>>) -> String {
