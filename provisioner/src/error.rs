@@ -52,6 +52,19 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// Of several databases one failed.
+    #[error("database \"{failed}\": {source}")]
+    OneOfSeveral {
+        /// Which.
+        failed: String,
+        /// Why.
+        source: Box<Self>,
+        /// Where everything was done before and where nothing was, if something was to be done.
+        progress: Option<String>,
+    },
+    /// Another run is at work in the same database.
+    #[error("another run of rolecall in this database took longer than the timeout")]
+    Busy,
     /// The terminal is needed and absent.
     #[error("standard input is not a terminal, so nobody can be asked")]
     NotATerminal,
@@ -73,9 +86,17 @@ impl Error {
     }
 
     /// More about it, where there is more.
-    pub fn detail(&self) -> Option<&str> {
+    pub fn detail(&self) -> Option<String> {
         match self {
-            Self::Server(error) => error.as_db_error().and_then(|error| error.detail()),
+            // Of a wait that was ended the context tells what it was for.
+            Self::Server(error) => {
+                let error = error.as_db_error()?;
+                error.detail().or(error.where_()).map(str::to_owned)
+            }
+            Self::OneOfSeveral { source, progress, .. } => {
+                let all = source.detail().into_iter().chain(progress.clone());
+                Some(all.collect::<Vec<_>>().join("; ")).filter(|all| !all.is_empty())
+            }
             _ => None,
         }
     }
@@ -88,6 +109,8 @@ impl Error {
             Self::Server(error) => error.as_db_error().and_then(|error| error.hint()).map(str::to_owned),
             Self::Stale => Some("look at the new plan and run it again".to_owned()),
             Self::Saved { .. } => Some("make the plan anew with `rolecall plan --out`".to_owned()),
+            Self::OneOfSeveral { source, .. } => source.hint(),
+            Self::Busy => Some("run it again when that one is done".to_owned()),
             Self::NotATerminal => Some("give --yes to apply without being asked".to_owned()),
             _ => None,
         }
@@ -97,6 +120,7 @@ impl Error {
 fn describe(error: &postgres::Error) -> String {
     match error.as_db_error() {
         Some(error) => format!("{} (SQLSTATE {})", error.message(), error.code().code()),
+        None if error.is_closed() => "the server closed the connection".to_owned(),
         None => error.to_string(),
     }
 }

@@ -66,7 +66,10 @@ pub fn plan(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Error> {
 pub fn apply(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Error> {
     prepare(client, job)?;
     // The lock is the session's, since a transaction's own lock would come after its snapshot.
-    client.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))?;
+    client.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).map_err(|error| match error.code() {
+        Some(code) if [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED].contains(code) => Error::Busy,
+        _ => error.into(),
+    })?;
     let mut attempt = 1;
     let done = loop {
         match attempt_apply(client, job) {
@@ -199,9 +202,9 @@ fn is_passing(error: &postgres::Error) -> bool {
     let Some(error) = error.as_db_error() else { return false };
     match error.code() {
         code if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED => true,
-        code if *code == SqlState::UNIQUE_VIOLATION => {
-            error.constraint().is_some_and(|name| name.starts_with("pg_default_acl") || name.starts_with("pg_auth"))
-        }
+        code if *code == SqlState::UNIQUE_VIOLATION => error.schema() == Some("pg_catalog"),
+        // What was not there when the plan was made.
+        code if *code == SqlState::DUPLICATE_OBJECT || *code == SqlState::DUPLICATE_SCHEMA => true,
         code if *code == SqlState::INTERNAL_ERROR => error.message().contains("concurrently"),
         _ => false,
     }

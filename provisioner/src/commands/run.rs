@@ -15,7 +15,7 @@ use std::path::Path;
 /// A spec or a server that is not as it should be.
 pub fn plan(cli: &Cli, run: &RunArgs, format: Format, out: Option<&Path>) -> Result<u8, Error> {
     let mut work = Work::start(cli, run)?;
-    let plan = work.each(execute::plan, None)?;
+    let plan = work.each(execute::plan, false, None)?;
     match format {
         Format::Text => print(&text(&plan, !cli.quiet))?,
         Format::Json => print(&json(&plan))?,
@@ -33,7 +33,7 @@ pub fn plan(cli: &Cli, run: &RunArgs, format: Format, out: Option<&Path>) -> Res
 /// # Errors
 /// A spec or a server that is not as it should be.
 pub fn check(cli: &Cli, run: &RunArgs) -> Result<u8, Error> {
-    let plan = Work::start(cli, run)?.each(execute::plan, None)?;
+    let plan = Work::start(cli, run)?.each(execute::plan, false, None)?;
     if cli.json {
         print(&json(&plan))?;
     } else if !plan.is_empty() && !cli.quiet {
@@ -55,7 +55,7 @@ pub fn apply(cli: &Cli, run: &RunArgs, yes: bool) -> Result<u8, Error> {
     }
     let mut agreed = saved;
     if asks {
-        let plan = work.each(execute::plan, None)?;
+        let plan = work.each(execute::plan, false, None)?;
         print(&text(&plan, false))?;
         if plan.operations().all(|operation| operation.needs.is_some()) {
             return Ok(left(&plan));
@@ -64,13 +64,13 @@ pub fn apply(cli: &Cli, run: &RunArgs, yes: bool) -> Result<u8, Error> {
         agreed = Some(plan);
     } else if let Some(saved) = &agreed {
         // Before the first database is changed: all or nothing as far as that can be had.
-        let plan = work.each(execute::plan, None)?;
+        let plan = work.each(execute::plan, false, None)?;
         if !saved.does_the_same(&plan) {
             print(&text(&plan, false))?;
             return Err(Error::Stale);
         }
     }
-    let done = work.each(execute::apply, agreed.as_ref())?;
+    let done = work.each(execute::apply, true, agreed.as_ref())?;
     if cli.json {
         print(&json(&done))?;
     } else if !cli.quiet {

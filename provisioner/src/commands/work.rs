@@ -35,6 +35,7 @@ pub struct Work<'a> {
 
 /// What is done in one database at one time.
 struct Part {
+    database: String,
     client: usize,
     stage: Stage,
     contents: Contents,
@@ -103,14 +104,16 @@ impl<'a> Work<'a> {
         elsewhere.remove(&here);
         self.clients.push(client);
         let stage = if left_in.is_empty() { Stage::Alone } else { Stage::First };
-        self.parts.push(Part { client: 0, stage, contents: merged(&self.desired, &here) });
+        let contents = merged(&self.desired, &here);
+        self.parts.push(Part { database: here.clone(), client: 0, stage, contents });
         for name in elsewhere {
             self.clients.push(cli.connection.connect(Some(name))?);
             let contents = self.desired.databases.get(name).cloned().unwrap_or_default();
-            self.parts.push(Part { client: self.clients.len() - 1, stage: Stage::Further, contents });
+            let client = self.clients.len() - 1;
+            self.parts.push(Part { database: name.clone(), client, stage: Stage::Further, contents });
         }
         if stage == Stage::First {
-            self.parts.push(Part { client: 0, stage: Stage::Last, contents: Contents::default() });
+            self.parts.push(Part { database: here, client: 0, stage: Stage::Last, contents: Contents::default() });
         }
         Ok(())
     }
@@ -122,8 +125,10 @@ impl<'a> Work<'a> {
     pub fn each(
         &mut self,
         act: fn(&mut Client, &Job<'_>) -> Result<DatabasePlan, Error>,
+        writes: bool,
         agreed: Option<&Plan>,
     ) -> Result<Plan, Error> {
+        let names: Vec<String> = self.parts.iter().map(|part| part.database.clone()).collect();
         let mut databases: Vec<DatabasePlan> = Vec::new();
         for (number, part) in self.parts.iter().enumerate() {
             let request = Request {
@@ -140,7 +145,8 @@ impl<'a> Work<'a> {
                 agreed: agreed.and_then(|plan| plan.databases.get(number)),
                 progress: &self.progress,
             };
-            databases.push(act(&mut self.clients[part.client], &job)?);
+            let done = act(&mut self.clients[part.client], &job);
+            databases.push(done.map_err(|error| in_database(error, &names, number, writes))?);
         }
         let compares = databases.iter().all(|database| database.superuser);
         if !self.passwords.is_empty() && !compares {
@@ -150,6 +156,17 @@ impl<'a> Work<'a> {
         }
         Ok(Plan { spec: self.name.clone(), databases })
     }
+}
+
+/// An error in one of several databases says in which, and what has become of the others.
+fn in_database(error: Error, names: &[String], failed: usize, writes: bool) -> Error {
+    if names.len() < 2 {
+        return error;
+    }
+    let (done, undone) = names.split_at(failed);
+    let done = if done.is_empty() { "none".to_owned() } else { done.join(", ") };
+    let progress = writes.then(|| format!("done: {done}; not done: {}", undone.join(", ")));
+    Error::OneOfSeveral { failed: names[failed].clone(), source: Box::new(error), progress }
 }
 
 /// The databases in which something hangs on a role that shall be gone.
