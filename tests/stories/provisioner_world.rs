@@ -54,7 +54,7 @@ pub fn apply(db: &Database<'_>, spec: &str) {
 /// The transaction that wrote each catalog row that roles and privileges live in: equal before and after means that
 /// nothing was written.
 pub fn written(client: &mut Client) -> Vec<String> {
-    const CATALOGS: [(&str, &str); 12] = [
+    const CATALOGS: [(&str, &str); 17] = [
         ("pg_authid", "oid"),
         ("pg_auth_members", "roleid || ' ' || member"),
         ("pg_class", "oid"),
@@ -67,13 +67,27 @@ pub fn written(client: &mut Client) -> Vec<String> {
         ("pg_db_role_setting", "setdatabase || ' ' || setrole"),
         ("pg_shdescription", "objoid"),
         ("pg_language", "oid"),
+        ("pg_foreign_data_wrapper", "oid"),
+        ("pg_foreign_server", "oid"),
+        ("pg_largeobject_metadata", "oid"),
+        ("pg_tablespace", "oid"),
+        ("pg_parameter_acl", "oid"),
     ];
+    // PostgreSQL 14 has no privileges on parameters.
+    let known = column(client, "SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace");
     let parts: Vec<String> = CATALOGS
         .iter()
+        .filter(|(catalog, _)| known.iter().any(|name| name == catalog))
         .map(|(catalog, key)| format!("SELECT '{catalog} ' || {key} || ' ' || xmin AS row FROM {catalog}"))
         .collect();
     let sql = format!("{} ORDER BY 1", parts.join(" UNION ALL "));
-    client.query(&sql, &[]).expect("catalogs").iter().map(|row| row.get("row")).collect()
+    column(client, &sql)
+}
+
+/// The one column of a query's rows, text.
+pub fn column(client: &mut Client, sql: &str) -> Vec<String> {
+    let rows = client.query(&format!("SELECT one::text FROM ({sql}) all_rows (one)"), &[]);
+    rows.unwrap_or_else(|e| panic!("{sql}: {e}")).iter().map(|row| row.get(0)).collect()
 }
 
 /// The one value of a query, as text.
