@@ -19,6 +19,7 @@ pub struct Cluster {
     scratch: Scratch,
     bin: PathBuf,
     port: u16,
+    settings: Vec<String>,
 }
 
 static CREATED: AtomicU32 = AtomicU32::new(0);
@@ -48,29 +49,43 @@ impl Cluster {
     fn create(program: &str, arguments: &[&str], settings: &[&str]) -> Self {
         let account = Account::current();
         let bin = PathBuf::from(pg_config("--bindir"));
-        let port = settings.iter().find_map(|setting| setting.strip_prefix("port="));
-        let port = port.map_or(PORT, |port| port.parse().expect("a port is a number"));
-        let mut scratch = Scratch::new(account, "data/postmaster.pid", "QUIT");
+        let scratch = Scratch::new(account, "data/postmaster.pid", "QUIT");
         let data = scratch.path().join("data");
         succeed(account.command(bin.join(program)).args(arguments).arg("-D").arg(&data));
-        let mut command = account.command(bin.join("postgres"));
-        command.arg("-D").arg(&data).arg("-k").arg(scratch.path());
-        for setting in [
-            "listen_addresses=",
-            "fsync=off",
-            "max_connections=100",
-            &format!("port={port}"),
-            "shared_preload_libraries=",
-        ]
-        .iter()
-        .chain(settings)
-        {
+        let port = settings.iter().find_map(|setting| setting.strip_prefix("port="));
+        let port = port.map_or(PORT, |port| port.parse().expect("a port is a number"));
+        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let mut cluster = Self { scratch, bin, port, settings };
+        cluster.serve();
+        cluster
+    }
+
+    fn serve(&mut self) {
+        let mut command = Account::current().command(self.bin.join("postgres"));
+        command.arg("-D").arg(self.data()).arg("-k").arg(self.scratch.path());
+        let always = ["listen_addresses=", "fsync=off", "max_connections=100", "shared_preload_libraries="];
+        let port = format!("port={}", self.port);
+        for setting in always.into_iter().chain([port.as_str()]).chain(self.settings.iter().map(String::as_str)) {
             command.arg("-c").arg(setting);
         }
-        scratch.serve(&mut command);
-        let mut cluster = Self { scratch, bin, port };
-        cluster.await_ready();
-        cluster
+        self.scratch.serve(&mut command);
+        self.await_ready();
+    }
+
+    fn data(&self) -> PathBuf {
+        self.scratch.path().join("data")
+    }
+
+    /// Ends the server without a shutdown: what is not committed is lost, what is has to be recovered.
+    pub fn crash(&self) {
+        let mut stop = Account::current().command(self.bin.join("pg_ctl"));
+        succeed(stop.args(["stop", "--silent", "-m", "immediate", "-D"]).arg(self.data()));
+    }
+
+    /// Starts the server again after [`Self::crash`]; its log starts anew.
+    pub fn restart(&mut self) {
+        self.scratch.reap();
+        self.serve();
     }
 
     /// Connects, as `user`, to `database`.

@@ -48,6 +48,13 @@ impl Scratch {
         self.server = Some(command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}")));
     }
 
+    /// Waits for a server that was told to end.
+    pub(crate) fn reap(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.wait().expect("the server's end");
+        }
+    }
+
     /// Whether the server has ended by itself.
     pub(crate) fn ended(&mut self) -> bool {
         self.server.as_mut().is_some_and(|server| server.try_wait().is_ok_and(|status| status.is_some()))

@@ -60,7 +60,7 @@ fn without_a_terminal_apply_wants_yes() {
 }
 
 /// Runs `apply` on a terminal, lets `meanwhile` happen when the question stands there, and answers it.
-fn asked(db: &Database<'_>, spec: &str, meanwhile: &str, answer: &str) -> (i32, String) {
+pub fn asked(db: &Database<'_>, spec: &str, meanwhile: &str, answer: &str) -> (i32, String) {
     use std::io::{Read, Write};
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(spec.as_bytes()).expect("written");

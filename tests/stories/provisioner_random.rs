@@ -6,7 +6,7 @@
 use crate::provisioner_random_checks::faults;
 use crate::provisioner_random_facts::{Facts, query};
 use crate::provisioner_random_model::{Flags, Model};
-use crate::provisioner_random_present::{Choices, ROLES, base, default_privileges, event, quoted};
+use crate::provisioner_random_present::{Choices, base, default_privileges, event, quoted};
 use crate::provisioner_random_spec::{Parts, spec};
 use crate::provisioner_world::{Outcome, column, rolecall, run, value, written};
 use postgres::Client;
@@ -163,11 +163,7 @@ impl World {
         same_operations(&operations, &plan)?;
         let waiting = operations.iter().filter(|operation| !operation["needs"].is_null()).count();
         ensure(plan.code == if operations.is_empty() { 0 } else { 2 }, || format!("{plan:?}"))?;
-        let by_script = self.by_script(db, &script.out);
-        if by_script.as_ref().is_err_and(|e| e.contains("dependent privileges exist")) {
-            return Ok(());
-        } // DEV
-        let by_script = by_script?;
+        let by_script = self.by_script(db, &script.out)?;
 
         let applied = go(&["apply", "--yes"]);
         ensure(applied.code == if waiting == 0 { 0 } else { 3 }, || format!("{applied:?}\n{}", script.out))?;
@@ -270,18 +266,12 @@ fn written_out(value: &Value, backwards: bool) -> String {
 
 #[test]
 fn whatever_there_is_and_is_asked_for() {
-    let cases = std::env::var("ROLECALL_ROUNDS").map_or(30, |rounds| rounds.parse().expect("a number"));
+    let cases = std::env::var("ROLECALL_ROUNDS").map_or(20, |rounds| rounds.parse().expect("a number"));
     let seed: u64 = std::env::var("ROLECALL_SEED")
         .map_or_else(|_| std::time::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64, |seed| seed.parse().unwrap());
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        max_shrink_iters: 2_000,
-        max_shrink_time: 60_000,
-        ..Config::default()
-    };
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let world = World::new();
     let result = runner.run(&numbers(), |numbers| world.play(&numbers).map_err(TestCaseError::fail));
@@ -293,5 +283,4 @@ fn whatever_there_is_and_is_asked_for() {
     let (done, tried, applied) = (world.done.get(), world.tried.get(), world.applied.get());
     assert!(done * 10 > tried * 9, "the server refused too much of the states: {done} of {tried} done");
     assert!(applied * 3 > usize::try_from(cases).unwrap(), "too many specs were wrong: {applied} of {cases} applied");
-    let _ = ROLES;
 }

@@ -43,6 +43,10 @@ pub const ROLES: &[&str] = &[
     "two\nlines",
 ];
 
+/// Roles that may be superusers. They pass nothing on: what a role granted before it became one, nobody can revoke, since
+/// then it acts as the owner.
+pub const SUPERUSERS: &[&str] = &["two\nlines", "12"];
+
 /// Roles that only a spec makes.
 pub const NEW_ROLES: &[&str] = &["new one", "12", "Ne\"w"];
 
@@ -230,12 +234,13 @@ pub fn event(choices: &mut Choices<'_>, database: &str) -> String {
 
 fn options(choices: &mut Choices<'_>) -> String {
     let role = quoted(choices.pick(ROLES));
-    match choices.of(4) {
+    match choices.of(5) {
         0 => format!("COMMENT ON ROLE {role} IS {}", text(choices.pick(&["it's", "a \\ \"b\"", "ü\nz"]))),
         1 => format!("ALTER ROLE {role} CONNECTION LIMIT {}", choices.of(3)),
         2 => format!("ALTER ROLE {role} VALID UNTIL '{}'", choices.pick(&["infinity", "2031-06-01 12:00:00+00"])),
+        3 => format!("ALTER ROLE {} SUPERUSER", quoted(SUPERUSERS[0])),
         _ => {
-            let words = ["LOGIN", "CREATEDB", "CREATEROLE", "NOINHERIT", "REPLICATION", "BYPASSRLS", "SUPERUSER"];
+            let words = ["LOGIN", "CREATEDB", "CREATEROLE", "NOINHERIT", "REPLICATION", "BYPASSRLS"];
             format!("ALTER ROLE {role} {}", choices.some(&words, 3).join(" "))
         }
     }
@@ -282,7 +287,7 @@ fn grant(choices: &mut Choices<'_>, database: &str) -> String {
         }
     };
     let privileges = if choices.one_in(5) { "ALL".to_owned() } else { choices.some(privileges(word), 3).join(", ") };
-    given_or_taken(choices, &privileges, &on)
+    if choices.of(8) == 0 { passed_on(choices, &privileges, &on) } else { given_or_taken(choices, &privileges, &on) }
 }
 
 fn column_grant(choices: &mut Choices<'_>) -> String {
@@ -295,19 +300,20 @@ fn column_grant(choices: &mut Choices<'_>) -> String {
     given_or_taken(choices, &privileges.join(", "), &format!("TABLE {}", reference(thing, schema, "")))
 }
 
-/// By the owner or by somebody who may pass it on, which then is done by both in turn.
 fn given_or_taken(choices: &mut Choices<'_>, privileges: &str, on: &str) -> String {
     let to = choices.pick(&grantees(ROLES));
     let option = if to != "PUBLIC" && choices.one_in(3) { " WITH GRANT OPTION" } else { "" };
     match choices.of(8) {
         0 => format!("REVOKE {privileges} ON {on} FROM {}", role(to)),
-        1 => {
-            let (by, on_to) = (quoted(choices.pick(ROLES)), role(choices.pick(&grantees(ROLES))));
-            format!(
-                "GRANT {privileges} ON {on} TO {by} WITH GRANT OPTION; SET ROLE {by}; \
-                 GRANT {privileges} ON {on} TO {on_to}; RESET ROLE"
-            )
-        }
         _ => format!("GRANT {privileges} ON {on} TO {}{option}", role(to)),
     }
+}
+
+/// Given to somebody who gives it to somebody else. Not so with columns: who passed a column's privilege on cannot lose it.
+fn passed_on(choices: &mut Choices<'_>, privileges: &str, on: &str) -> String {
+    let by = quoted(choices.pick(&ROLES[..ROLES.len() - 1]));
+    let to = choices.pick(&grantees(ROLES));
+    let option = if to != "PUBLIC" && choices.one_in(3) { " WITH GRANT OPTION" } else { "" };
+    let first = format!("GRANT {privileges} ON {on} TO {by} WITH GRANT OPTION");
+    format!("{first}; SET ROLE {by}; GRANT {privileges} ON {on} TO {}{option}; RESET ROLE", role(to))
 }

@@ -1,7 +1,7 @@
 //! A random spec, in the explicit form.
 
 use crate::provisioner_random_present::{
-    COLUMNS, Choices, GLOBALS, NEW_ROLES, NEW_SCHEMAS, ROLES, SCHEMAS, THINGS, Thing, grantees, privileges,
+    COLUMNS, Choices, GLOBALS, NEW_ROLES, NEW_SCHEMAS, ROLES, SCHEMAS, SUPERUSERS, THINGS, Thing, grantees, privileges,
 };
 use serde_json::{Map, Value, json};
 
@@ -56,7 +56,7 @@ fn role(choices: &mut Choices<'_>) -> (String, Value) {
     let mut options = Map::new();
     let mut put = |key: &str, value: Value| options.insert(key.to_owned(), value);
     for key in ["login", "createdb", "createrole", "inherit", "replication", "bypassrls", "superuser"] {
-        match choices.of(6) {
+        match choices.of(if key == "superuser" && !SUPERUSERS.contains(&name) { 1 } else { 6 }) {
             4 => put(key, json!(true)),
             5 => put(key, json!(false)),
             _ => None,
