@@ -215,7 +215,7 @@ fn certificates_that_do_not_fit_are_explained() {
 
     db.show(VERSION_1.0, VERSION_1.1);
     connects(&db, &db.conninfo("sslmode=require"), &[], "TLSv1.3");
-    refused(&db, &full(""), &[], "make a new one of X.509 version 3");
+    refused(&db, &full(""), &[], "cannot be verified: UnsupportedCertVersion\nhint: make a new one of X.509 version 3");
 }
 
 #[test]

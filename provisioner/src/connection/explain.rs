@@ -155,10 +155,16 @@ impl Place<'_> {
                 "no present list in sslcrl says whether the server's certificate is revoked".to_owned(),
                 "renew the file of sslcrl (~/.postgresql/root.crl); it needs a list of every authority in the chain",
             ),
-            error => (
-                format!("the server's certificate cannot be verified: {error}"),
-                "make a new one of X.509 version 3, with the server's names as subjectAltName and CA:FALSE",
-            ),
+            error => {
+                let reason = match error {
+                    CertificateError::Other(inner) => inner.0.to_string(),
+                    error => error.to_string(),
+                };
+                (
+                    format!("the server's certificate cannot be verified: {reason}"),
+                    "make a new one of X.509 version 3, with the server's names as subjectAltName and CA:FALSE",
+                )
+            }
         }
     }
 }
