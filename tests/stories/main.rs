@@ -49,6 +49,7 @@ mod provisioner_random_present;
 mod provisioner_random_spec;
 mod provisioner_saved;
 mod provisioner_server;
+mod provisioner_random_words;
 mod provisioner_specs;
 mod provisioner_templates;
 mod provisioner_tls;

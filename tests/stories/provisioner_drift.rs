@@ -117,6 +117,49 @@ fn taking_away() {
             &[(HELD_ON_ORDERS, "NULL")],
         ),
         revoking(
+            "what went through several hands, the last one first",
+            "CREATE ROLE a; CREATE ROLE b; CREATE ROLE c; CREATE SCHEMA shop; GRANT USAGE ON SCHEMA shop TO a, b; \
+             CREATE TABLE shop.orders (i int); GRANT SELECT ON shop.orders TO a WITH GRANT OPTION; SET ROLE a; \
+             GRANT SELECT ON shop.orders TO b WITH GRANT OPTION; SET ROLE b; GRANT SELECT ON shop.orders TO c; RESET ROLE;",
+            json!({"roles": {"a": {}, "b": {}, "c": {}}, "manage": {"schemas": "shop"}, "grants": [
+                {"to": ["a", "b"], "privileges": "USAGE", "on": {"type": "schema", "name": "shop"}}]}),
+            &[(HELD_ON_ORDERS, "NULL")],
+        ),
+        revoking(
+            "who loses a privilege that it passed on; the others have it from the owner then",
+            "CREATE ROLE a; CREATE ROLE b; CREATE ROLE c; CREATE SCHEMA shop; GRANT USAGE ON SCHEMA shop TO a, b; \
+             CREATE TABLE shop.orders (i int); GRANT SELECT ON shop.orders TO a WITH GRANT OPTION; SET ROLE a; \
+             GRANT SELECT ON shop.orders TO b WITH GRANT OPTION; SET ROLE b; GRANT SELECT ON shop.orders TO c; RESET ROLE;",
+            json!({"roles": {"a": {}, "b": {}}, "grants": [
+                {"to": ["a", "b"], "privileges": "USAGE", "on": {"type": "schema", "name": "shop"}},
+                {"to": "b", "privileges": "SELECT", "on": table("orders")}]}),
+            &[
+                (HELD_ON_ORDERS, "b SELECT, c SELECT"),
+                (
+                    "SELECT string_agg(DISTINCT a.grantor::regrole::text, ' ') FROM pg_class c, aclexplode(relacl) a \
+                    WHERE c.oid = 'shop.orders'::regclass",
+                    "postgres",
+                ),
+            ],
+        ),
+        revoking(
+            "what a new schema's owner gives away by default",
+            "CREATE ROLE keeper; CREATE ROLE reader; ALTER DEFAULT PRIVILEGES FOR ROLE keeper GRANT ALL ON SCHEMAS TO reader;",
+            json!({"roles": {"keeper": {}, "reader": {}}, "schemas": {"shop": {"owner": "keeper"}},
+                   "grants": [usage_for("reader")]}),
+            &[
+                ("SELECT has_schema_privilege('reader', 'shop', 'USAGE')", "true"),
+                ("SELECT has_schema_privilege('reader', 'shop', 'CREATE')", "false"),
+            ],
+        ),
+        revoking(
+            "a membership, which then makes nobody a creator",
+            "CREATE ROLE keeper; CREATE ROLE mate; CREATE ROLE reader; GRANT keeper TO mate; CREATE SCHEMA shop;",
+            json!({"roles": {"keeper": {}, "mate": {}, "reader": {}}, "default_privileges": [
+                {"owner": {"members_of": "keeper"}, "schema": "shop", "to": "reader", "on": "table", "privileges": "SELECT"}]}),
+            &[("SELECT count(*) FROM pg_default_acl", "0")],
+        ),
+        revoking(
             "undeclared default privileges",
             "CREATE ROLE keeper; CREATE ROLE reader; CREATE SCHEMA shop AUTHORIZATION keeper; \
              ALTER DEFAULT PRIVILEGES FOR ROLE keeper IN SCHEMA shop GRANT SELECT, INSERT ON TABLES TO reader;",

@@ -32,7 +32,7 @@ fn numbers() -> impl Strategy<Value = Numbers> {
     let some = || any::<u16>().no_shrink();
     let part = |entries: usize| vec(vec(some(), 28).no_shrink(), 0..=entries);
     let parts = [part(10), part(4), part(5), part(4), part(2), part(1)];
-    (parts, part(60), part(6), vec(some(), 0..60), 0..4_u8).prop_map(|(parts, events, early, makers, flags)| Numbers {
+    (parts, part(90), part(6), vec(some(), 0..60), 0..4_u8).prop_map(|(parts, events, early, makers, flags)| Numbers {
         makers,
         early,
         events,

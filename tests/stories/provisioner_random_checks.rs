@@ -1,7 +1,8 @@
 //! Whether the catalogs say what they must after a spec was applied.
 
 use crate::provisioner_random_facts::{Facts, Held, Place};
-use crate::provisioner_random_model::{Model, Wanted, at, broad};
+use crate::provisioner_random_model::{Model, Wanted, at};
+use crate::provisioner_random_words::broad;
 use serde_json::Value;
 use std::collections::BTreeSet;
 

@@ -17,7 +17,7 @@ fn roles() -> Vec<&'static str> {
 pub fn spec([grants, memberships, roles, defaults, schemas, manage]: &Parts) -> Value {
     let mut spec = Map::new();
     let mut declared: Map<String, Value> = roles.iter().map(|numbers| role(&mut Choices(numbers.iter()))).collect();
-    // A role that nobody has is declared when it is named; one in three of the others is not.
+    // A role that is not there yet must be declared to be named.
     for name in NEW_ROLES {
         declared.entry(*name).or_insert_with(|| json!({}));
     }
@@ -140,7 +140,7 @@ fn grant(choices: &mut Choices<'_>) -> Value {
     entry.insert("privileges".into(), chosen_privileges(choices, word));
     if choices.one_in(4) {
         entry.insert("ensure".into(), json!("absent"));
-    } else if choices.one_in(5) {
+    } else if choices.one_in(3) {
         to.retain(|to| *to != "PUBLIC");
         entry.insert("grant_option".into(), json!(true));
     }
