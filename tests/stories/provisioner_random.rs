@@ -89,7 +89,6 @@ impl World {
     fn new() -> Self {
         let cluster = Cluster::start(&["allow_in_place_tablespaces=on"]);
         let mut admin = cluster.try_connect("postgres", "postgres").expect("the superuser connects");
-        admin.batch_execute("CREATE TABLESPACE \"Space 1\" LOCATION ''").expect("a tablespace");
         let version = value(&mut admin, "SELECT current_setting('server_version_num')").parse().expect("a number");
         Self { cluster, version, done: Cell::new(0), tried: Cell::new(0), applied: Cell::new(0) }
     }
@@ -105,13 +104,14 @@ impl World {
         let everybody = roles.iter().map(String::as_str).chain(["PUBLIC"]).collect::<Vec<_>>().join(", ");
         let parameters = column(&mut admin, "SELECT parname FROM pg_parameter_acl");
         // DROP OWNED forgets parameters.
-        for on in parameters.iter().map(|name| format!("PARAMETER {name}")).chain(["TABLESPACE \"Space 1\"".to_owned()])
-        {
-            admin.batch_execute(&format!("REVOKE ALL ON {on} FROM {everybody} CASCADE")).expect("a revoke");
+        for name in parameters {
+            admin.batch_execute(&format!("REVOKE ALL ON PARAMETER {name} FROM {everybody} CASCADE")).expect("a revoke");
         }
+        admin.batch_execute("DROP TABLESPACE IF EXISTS \"Space 1\"").expect("a drop");
         for role in roles {
             admin.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).expect("a drop");
         }
+        admin.batch_execute("CREATE TABLESPACE \"Space 1\" LOCATION ''").expect("a tablespace");
         self.cluster.plain_database()
     }
 

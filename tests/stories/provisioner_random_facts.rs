@@ -19,7 +19,7 @@ objects (kind, schema, name, arguments, owner, acl, relation) AS (
     SELECT 'type', nspname, typname, '', typowner, coalesce(typacl, acldefault('T', typowner)), 0
     FROM pg_type t JOIN spaces s ON s.oid = typnamespace
     WHERE NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)
-      AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = typrelid AND relkind <> 'c')
+      AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = typrelid AND relkind <> 'c') MULTIRANGES
     UNION ALL
     SELECT 'schema', NULL, nspname, '', nspowner, coalesce(nspacl, acldefault('n', nspowner)), 0
     FROM pg_namespace WHERE oid IN (SELECT oid FROM spaces)
@@ -70,7 +70,9 @@ SELECT line::text FROM (
 
 /// The query for a server of `version` (its `server_version_num`).
 pub fn query(version: u32) -> String {
-    LINES.replace("OPTIONS", if version >= 160_000 { "inherit_option, set_option" } else { "NULL, true" })
+    // From PostgreSQL 17 on a multirange has no privileges of its own.
+    let lines = LINES.replace("MULTIRANGES", if version >= 170_000 { "AND typtype <> 'm'" } else { "" });
+    lines.replace("OPTIONS", if version >= 160_000 { "inherit_option, set_option" } else { "NULL, true" })
 }
 
 /// An object: its type, schema, name and argument types.

@@ -239,10 +239,12 @@ impl Catalog<'_> {
 
     fn types(&mut self, schemas: &Schemas, plain: bool) -> Result<Vec<Object>, Error> {
         let only = if plain { "" } else { "AND typacl IS NOT NULL" };
+        // From PostgreSQL 17 on a multirange's privileges are those of its range.
+        let own = if self.version >= 170_000 { "AND typtype <> 'm'" } else { "" };
         let sql = format!(
             "SELECT t.oid, typnamespace, typname, typowner, typacl FROM pg_type t \
              LEFT JOIN pg_class c ON c.oid = t.typrelid AND t.typtype = 'c' \
-             WHERE typnamespace IN ({}) AND typcategory <> 'A' AND coalesce(c.relkind = 'c', true) {only}",
+             WHERE typnamespace IN ({}) AND typcategory <> 'A' AND coalesce(c.relkind = 'c', true) {own} {only}",
             oids(schemas)
         );
         let mut objects = Vec::new();
