@@ -265,7 +265,8 @@ impl Comparison<'_> {
         let mut operations = self.column_revokes();
         // Whoever passed a privilege on loses it after those who got it from there.
         let mut revokes: Vec<_> = self.revokes.iter().collect();
-        revokes.sort_by_key(|(group, _)| Reverse(group.depth));
+        // Grantors need their schemas to revoke what lies in them.
+        revokes.sort_by_key(|(group, _)| (group.kind == Kind::Schema, Reverse(group.depth)));
         operations.extend(revokes.into_iter().map(|(group, objects)| self.revoke(group, objects)));
         for (group, objects) in &self.grants {
             operations.push(self.grant(group, objects));
