@@ -14,6 +14,7 @@ mod export;
 mod password;
 mod plan;
 mod progress;
+mod report;
 
 use clap::Parser;
 use clap::error::ErrorKind;

@@ -80,8 +80,22 @@ impl Grants {
         self.totals.get(&(schema.clone(), kind)).map_or(&[], Vec::as_slice)
     }
 
+    /// A line in words: "SELECT on 100 of 101 tables, not x".
+    pub fn text(&self, access: &Access<'_>, line: &Line) -> String {
+        let all = access.privileges_of(line.kind);
+        let on_columns = line.on.iter().any(|(_, columns)| !columns.is_empty());
+        let privileges = match line.privileges == all && all.words().len() > 2 && !on_columns {
+            true => "everything".to_owned(),
+            false => line.privileges.to_string(),
+        };
+        match self.subject(access, line) {
+            subject if subject.is_empty() => privileges,
+            subject => format!("{privileges} on {subject}"),
+        }
+    }
+
     /// What a line is on: "100 of 101 tables: not x"; empty for a schema, under whose name it stands.
-    pub fn subject(&self, access: &Access<'_>, line: &Line) -> String {
+    fn subject(&self, access: &Access<'_>, line: &Line) -> String {
         let name = |number: &usize| access.present.objects[*number].signature();
         if line.on.iter().any(|(_, columns)| !columns.is_empty()) {
             let parts = line.on.iter().map(|(number, columns)| format!("{}({})", name(number), columns.join(", ")));

@@ -9,6 +9,7 @@ mod words;
 pub use object::{object_json, object_text};
 pub use role::{role_json, role_text};
 pub use who::{who_json, who_text};
+pub use words::{how_word, options};
 
 use crate::catalog::Present;
 use crate::effective::{Access, Details};

@@ -111,7 +111,7 @@ pub fn role_text(answers: &Answers<'_>, grants: &Grants, role: RoleId) -> String
         if useless {
             line(&mut out, 2, &[Cell("but", PART, 3)], "no USAGE on it: nothing in it can be named", PLAIN);
         }
-        let texts: Vec<String> = lines.iter().map(|held| what(answers, grants, held.line)).collect();
+        let texts: Vec<String> = lines.iter().map(|held| grants.text(access, held.line)).collect();
         let text_width = width(texts.iter().map(String::as_str), 56);
         for (held, text) in lines.iter().zip(&texts) {
             let style = if useless && held.line.kind != Kind::Schema { DIM } else { YES };
@@ -126,20 +126,6 @@ pub fn role_text(answers: &Answers<'_>, grants: &Grants, role: RoleId) -> String
 
 fn lacks_usage(lines: &[Held<'_>]) -> bool {
     !lines.iter().any(|held| held.line.kind == Kind::Schema && held.line.privileges.contains(Privileges::USAGE))
-}
-
-fn what(answers: &Answers<'_>, grants: &Grants, line: &Line) -> String {
-    let access = &answers.access;
-    let all = access.privileges_of(line.kind);
-    let columns = line.on.iter().any(|(_, columns)| !columns.is_empty());
-    let privileges = match line.privileges == all && all.words().len() > 2 && !columns {
-        true => "everything".to_owned(),
-        false => line.privileges.to_string(),
-    };
-    match grants.subject(access, line) {
-        subject if subject.is_empty() => privileges,
-        subject => format!("{privileges} on {subject}"),
-    }
 }
 
 fn why(answers: &Answers<'_>, role: RoleId, held: &Held<'_>) -> String {

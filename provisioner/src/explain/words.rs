@@ -37,7 +37,7 @@ pub(super) fn way(access: &Access<'_>, chain: &[RoleId]) -> Option<String> {
 }
 
 /// How something is held without anybody having granted it.
-pub(super) fn how_word(how: How) -> &'static str {
+pub fn how_word(how: How) -> &'static str {
     match how {
         How::Superuser => "as a superuser",
         How::Owner => "as owner",
@@ -74,7 +74,7 @@ pub(super) fn reason_json(access: &Access<'_>, reason: &Reason, privilege: Privi
 }
 
 /// What a role is, in the words of CREATE ROLE; what everybody has by default is left out.
-pub(super) fn options(answers: &Answers<'_>, id: RoleId, role: &PresentRole) -> Vec<String> {
+pub fn options(answers: &Answers<'_>, id: RoleId, role: &PresentRole) -> Vec<String> {
     let mut words = vec![if role.login { "LOGIN" } else { "NOLOGIN" }.to_owned()];
     let flags = [
         (role.superuser, "SUPERUSER"),
