@@ -228,9 +228,24 @@ fn told(role: &str, privileges: &Value, thing: &Thing) -> Vec<String> {
             "no"
         };
         assert_eq!(one["held"] == true, !one["reasons"].as_array().expect("reasons").is_empty());
+        for reason in [&one["reasons"], &one["after_set_role"]].into_iter().flat_map(|list| list.as_array()).flatten() {
+            ways_are_whole(role, reason);
+        }
         format!("{role} {word} {held}{}", if one["grant_option"] == true { " option" } else { "" })
     };
     thing.privileges.iter().map(line).collect()
+}
+
+/// Each way begins with who asks, or the role he takes on, and ends with who holds the privilege.
+fn ways_are_whole(role: &str, reason: &Value) {
+    let ways = reason["chains"].as_array().expect("ways");
+    let first = reason["set_role"].as_str().unwrap_or(role);
+    for way in ways.iter().map(|way| way.as_array().expect("a way")) {
+        assert_eq!(way[0], first, "{reason}");
+        let to_holder = reason["holder"] == "PUBLIC" || way.last() == Some(&reason["holder"]);
+        assert!(to_holder, "{reason}");
+    }
+    assert!(!ways.is_empty(), "{reason}");
 }
 
 /// Everything `who` says about everybody; those it does not name may nothing.

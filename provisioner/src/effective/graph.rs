@@ -125,7 +125,6 @@ impl Graph {
                 }
             }
         }
-        chains.sort_by_key(Vec::len);
         chains
     }
 
@@ -149,5 +148,50 @@ fn leads(edge: &Edge, along: Along) -> bool {
     match along {
         Along::Inherit => edge.inherit,
         Along::Set => edge.set,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Names;
+
+    /// Memberships written as "member group", and what they look like from outside.
+    fn chains(memberships: &[&str], from: &str, to: &str, limit: usize) -> Vec<String> {
+        let mut names = Names::default();
+        let mut graph = Graph { groups: HashMap::new(), members: HashMap::new() };
+        for membership in memberships {
+            let mut words = membership.split(' ').map(|name| names.id(name));
+            let (Some(member), Some(group)) = (words.next(), words.next()) else { panic!("{membership}") };
+            graph.add(member, group, true, false, false);
+        }
+        let (from, to) = (names.id(from), names.id(to));
+        assert!(graph.chains(from, to, Along::Set, limit).is_empty());
+        let chains = graph.chains(from, to, Along::Inherit, limit);
+        let named = |chain: &Vec<RoleId>| chain.iter().map(|role| names.name(*role)).collect::<Vec<_>>().join(" ");
+        chains.iter().map(named).collect()
+    }
+
+    #[test]
+    fn every_way_is_found_the_shortest_first() {
+        let memberships = ["a b", "b c", "a c", "a x", "c d", "b d"];
+        assert_eq!(chains(&memberships, "a", "d", 8), ["a b d", "a c d", "a b c d"]);
+        assert_eq!(chains(&memberships, "x", "d", 8), [""; 0]);
+    }
+
+    #[test]
+    fn of_very_many_ways_the_shortest_is_among_those_that_are_told() {
+        // Two to the tenth ways, and one shorter than all of them that is listed last.
+        let mut memberships = Vec::new();
+        for step in 0..10 {
+            for side in ["l", "r"] {
+                memberships.push(format!("n{step} {side}{step}"));
+                memberships.push(format!("{side}{step} n{}", step + 1));
+            }
+        }
+        memberships.push("n0 n10".to_owned());
+        let memberships: Vec<&str> = memberships.iter().map(String::as_str).collect();
+        let told = chains(&memberships, "n0", "n10", 3);
+        assert_eq!((told.len(), told[0].as_str()), (3, "n0 n10"));
     }
 }

@@ -250,16 +250,20 @@
     } else byId("selected").textContent = "";
     const drawing = byId("drawing");
     if (!shown.size) { drawing.replaceChildren(make("p", { className: "note" }, "No role is a member of another.")); return; }
-    const WIDTH = 190, HEIGHT = 24, GAP = 110, STEP = 32;
+    const WIDTH = 190, HEIGHT = 24, GAP = 110, STEP = 32, BESIDE = 20, TALL = 28;
     const all = layers(shown);
-    const height = Math.max(...all.map((layer) => layer.length)) * STEP + 20;
-    const width = all.length * (WIDTH + GAP) - GAP + 20;
+    const height = Math.min(TALL, Math.max(...all.map((layer) => layer.length))) * STEP + 20;
     const at = new Map();
-    all.forEach((layer, rank) => {
-      const step = Math.min((height - 20) / layer.length, STEP * 3);
-      const top = (height - step * layer.length) / 2;
-      layer.forEach((number, index) => at.set(number, [10 + rank * (WIDTH + GAP), top + step * (index + 0.5) - HEIGHT / 2]));
-    });
+    let left = 10;
+    for (const layer of all) {
+      // A layer too tall to be seen at once stands in several columns.
+      const columns = Math.ceil(layer.length / TALL), tall = Math.ceil(layer.length / columns);
+      const step = Math.min((height - 20) / tall, STEP * 3);
+      const top = (height - step * tall) / 2;
+      layer.forEach((number, index) => at.set(number, [left + (index % columns) * (WIDTH + BESIDE), top + step * (Math.floor(index / columns) + 0.5) - HEIGHT / 2]));
+      left += columns * (WIDTH + BESIDE) - BESIDE + GAP;
+    }
+    const width = left - GAP + 10;
     const svg = draw("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Memberships" });
     svg.append(draw("defs", {}, draw("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 8, refY: 4, markerWidth: 8, markerHeight: 8, orient: "auto" }, draw("path", { d: "M0 0L8 4L0 8z" }))));
     for (const number of shown) {
@@ -280,6 +284,7 @@
       svg.append(node);
     }
     drawing.replaceChildren(svg);
+    if (chosen !== null && at.has(chosen)) drawing.scrollLeft = at.get(chosen)[0] - drawing.clientWidth / 3;
   }
   function choose(number) {
     chosen = chosen === number ? null : number;
@@ -318,13 +323,19 @@
     const findings = [...cards.querySelectorAll(".card")];
     for (const card of findings) {
       let left = 0;
-      const title = matches(card.querySelector("h3").textContent);
+      const title = matches(card.querySelector("h3 span").textContent);
       for (const item of card.querySelectorAll("li")) { const is = title || matches(item.textContent); item.classList.toggle("gone", !is); left += is; }
       card.classList.toggle("gone", !left);
     }
+    if (connected.length > DRAWN) {
+      const around = connected.find((number) => wanted && (byName ? named[number] : shown[number]));
+      chosen = around ?? null;
+      drawGraph();
+    }
     for (const node of byId("drawing").querySelectorAll(".node")) if (chosen === null) node.classList.toggle("faded", Boolean(wanted) && !shown[node.dataset.role]);
-    const only = named.reduce((found, is, number) => is && connected.includes(number) ? [...found, number] : found, []);
-    if (wanted && byName && connected.length > DRAWN && only.length) { chosen = only[0]; drawGraph(); }
+    const reachable = table.querySelector('td[tabindex="0"]');
+    const visible = [...table.querySelectorAll("td[data-role]")].find((cell) => cell.offsetParent);
+    if (reachable && visible && !reachable.offsetParent) { reachable.tabIndex = -1; visible.tabIndex = 0; }
     byId("matches").textContent = wanted ? `${many(shown.filter(Boolean).length, "role")}, ${many(inSchemas.size, "schema")}` : "";
   }
   byId("query").addEventListener("input", search);
