@@ -1,7 +1,7 @@
 //! What is worth a look.
 
 use crate::catalog::RoleId;
-use crate::effective::{Access, Along, Details, Grants};
+use crate::effective::{Access, Along, Details, Grants, How};
 use policy::spec::{Kind, Privileges, RelationKind};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -141,7 +141,8 @@ fn useless(access: &Access<'_>, grants: &Grants) -> Finding {
         let sources = access.sources(schema);
         for role in access.present.roles.keys().copied().filter(|role| !access.is_superuser(*role)) {
             let mine = grants.of(role).iter();
-            let mut granted = mine.filter(|line| line.kind != Kind::Schema);
+            // Predefined roles are for members that get USAGE elsewhere.
+            let mut granted = mine.filter(|line| line.kind != Kind::Schema && line.how != How::Predefined);
             let lies_here = |line: &crate::effective::Line| line.schema.as_deref() == Some(schema.name.as_str());
             if granted.any(lies_here) && !access.held(role, schema, &sources).contains(Privileges::USAGE) {
                 items.insert(format!("{} in {}", access.name(role), schema.name));

@@ -80,7 +80,7 @@
   // ---- Matrix
   byId("legend").append(
     "R read, W insert, update and delete, X execute, C create in the schema, O own it, U use it. A small letter: only on a part of the tables or routines. ",
-    make("b", {}, "Underlined"), ": held without membership; else along memberships. What everybody has stands in the row of PUBLIC alone. ",
+    make("b", {}, "Underlined"), ": held without membership; else along memberships that inherit. What everybody has stands in the row of PUBLIC alone. ",
     "Struck out: useless, since USAGE on the schema is missing. Arrow keys move, the tooltip tells the exact privileges.");
   const table = byId("cells");
   const heads = schemas.map((schema) => make("th", { scope: "col", title: `${schema.name}: ${many(schema.tables, "table")}, owner ${roles[schema.owner].name}` }, make("span", {}, schema.name)));
