@@ -98,6 +98,25 @@ fn the_readmes_spec_can_be_applied() {
     assert!(holds, "a writer is a reader");
 }
 
+#[test]
+fn the_readmes_access_model_can_be_applied() {
+    let cluster = Cluster::start(&[]);
+    let database = cluster.database();
+    database
+        .admin()
+        .batch_execute(
+            "CREATE SCHEMA wiki; CREATE TABLE wiki.people (id text PRIMARY KEY);
+             CREATE TABLE wiki.pages (id int, owner_id text REFERENCES wiki.people, title text, published boolean)",
+        )
+        .expect("a wiki");
+    let readme = readme();
+    let example = examples(&readme).into_iter().find(|example| example.text.contains("\nrolecall:\n")).expect("a spec");
+    for (command, code) in [(vec!["plan"], 2), (vec!["apply", "--yes"], 0), (vec!["plan"], 0)] {
+        let done = crate::provisioner_world::rolecall(&database, &command, &example.text);
+        assert_eq!((done.code, done.err.as_str()), (code, ""), "{command:?}: {done:?}");
+    }
+}
+
 /// A function without an example, or an example of a function that is gone, is a mistake in the README.
 #[test]
 fn every_function_is_in_the_readme() {

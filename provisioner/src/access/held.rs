@@ -181,7 +181,7 @@ SELECT pg_catalog.json_build_object(
 )::text";
 
 const NAMED: &str = "
-WITH named AS (
+WITH named AS NOT MATERIALIZED (
   SELECT c.oid, n.nspname, c.relname
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace)";
 
