@@ -287,6 +287,12 @@ fn the_same_said_otherwise_is_no_change() {
     };
     apply(&db, &spec("{n: {gt: 0.10, lt: 1e3}, s: {in: ['1', 'yes']}}", "[a, 'n']"));
     nothing_to_do(&db, &spec("{s: {in: ['1', 'yes']}, n: {lt: 1000.0, gt: 0.1}}", "['n', a]"));
+    do_sql(
+        &db,
+        "SELECT rolecall.allow('users', 't', 'update', columns => '{n,a}', filter =>
+            '{\"n\": {\"gt\": 0.1000, \"lt\": 1000.0}, \"s\": {\"in\": [\"1\", \"yes\"]}}')",
+    );
+    nothing_to_do(&db, &spec("{n: {gt: 0.1, lt: 1000}, s: {in: ['1', 'yes']}}", "[a, 'n']"));
     for (filter, columns) in [
         ("{n: {gt: 0.1, lt: 1000}, s: {in: ['yes', '1']}}", "[a, 'n']"),
         ("{n: {gt: 0.1, lt: 1001}, s: {in: ['1', 'yes']}}", "[a, 'n']"),

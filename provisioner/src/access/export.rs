@@ -2,7 +2,6 @@
 
 use super::held::{self, Held, Role, Table};
 use super::json::{is_exact, same, same_option};
-use super::roles::topmost;
 use crate::error::Error;
 use policy::kits;
 use policy::spec::TableName;
@@ -139,7 +138,7 @@ fn exported_server(server: &held::Server) -> ExportedServer {
 
 /// A built-in role is told of where it is not as it was built.
 fn exported_role(role: &Role) -> Option<ExportedRole> {
-    let scopes: Vec<String> = topmost(&role.scopes).map(str::to_owned).collect();
+    let scopes: Vec<String> = role.scopes.iter().cloned().collect();
     let member_of: Vec<String> = role.member_of.iter().cloned().collect();
     if role.built_in {
         let built = kits::ALL.iter().flat_map(|kit| kit.roles).find(|built| built.name == role.name);

@@ -171,14 +171,14 @@ fn membership(function: &str, sign: Sign, name: &str, group: &str) -> Operation 
     Operation::new(SECTION, sign, name, format!("member of {group}"), vec![sql])
 }
 
-/// A node covers what is below it, so that scopes beside it say nothing.
+/// A node covers what is below it, so that what is there below one that is declared says nothing.
 fn scopes_of(context: &Context<'_>, name: &str, wanted: &BTreeSet<String>, found: &BTreeSet<String>) -> Vec<Operation> {
     let is_covered = |scopes: &BTreeSet<String>, scope: &str| scopes.iter().any(|node| covers(node, scope));
-    let undeclared: Vec<&str> = topmost(found).filter(|scope| !is_covered(wanted, scope)).collect();
+    let undeclared: Vec<&str> = found.iter().map(String::as_str).filter(|scope| !is_covered(wanted, scope)).collect();
     let revoke = context.request.allowed.revoke_privileges;
     let goes = |scope: &str| revoke && undeclared.iter().any(|node| covers(node, scope));
     let left: BTreeSet<String> = found.iter().filter(|scope| !goes(scope)).cloned().collect();
-    let missing: Vec<&str> = topmost(wanted).filter(|scope| !is_covered(&left, scope)).collect();
+    let missing: Vec<&str> = wanted.iter().map(String::as_str).filter(|scope| !is_covered(&left, scope)).collect();
     let operation = |function, sign, scopes: &[&str]| {
         let sql = Call::new(function).text(name).list(scopes.iter().copied()).end();
         (!scopes.is_empty()).then(|| Operation::new(SCOPES, sign, name, listed(scopes), vec![sql]))
@@ -186,12 +186,6 @@ fn scopes_of(context: &Context<'_>, name: &str, wanted: &BTreeSet<String>, found
     let removed = operation("revoke_scopes", Sign::Remove, &undeclared);
     let removed = removed.map(|operation| operation.because("undeclared").unless(revoke, Flag::Revoke));
     removed.into_iter().chain(operation("grant_scopes", Sign::Add, &missing)).collect()
-}
-
-/// The scopes that no other one of the set covers.
-pub(super) fn topmost(scopes: &BTreeSet<String>) -> impl Iterator<Item = &str> {
-    let is_below = |scope: &str| scopes.iter().any(|node| node != scope && covers(node, scope));
-    scopes.iter().map(String::as_str).filter(move |scope| !is_below(scope))
 }
 
 fn path(name: &str) -> String {
