@@ -306,11 +306,11 @@ fn the_same_said_otherwise_is_no_change() {
 #[test]
 fn names_may_be_anything() {
     let db = database();
-    do_sql(&db, "CREATE SCHEMA \"a.b\"; CREATE TABLE \"a.b\".\"it's \"\"T\"\" \\\" (\"c'\\\" text, \"Ü,{}\" int)");
+    do_sql(&db, "CREATE SCHEMA \"A b\"; CREATE TABLE \"A b\".\"it's \"\"T\"\" \\\" (\"c'\\\" text, \"Ü,{}\" int)");
     let role = r#"{role: "o'\\r\"", action: all, filter: {"c'\\": {equals: "'\\x"}}, columns: ["c'\\", "Ü,{}"]}"#;
     let spec = format!(
         r#"rolecall: {{roles: {{"o'\\r\"": {{description: "d'\\", scopes: "s'\\"}}}},
-            tables: {{"\"a.b\".\"it's \"\"T\"\" \\\"": {{permissions: [{role}], users_table: "c'\\"}}}}}}"#
+            tables: {{"\"A b\".\"it's \"\"T\"\" \\\"": {{permissions: [{role}], users_table: "c'\\"}}}}}}"#
     );
     let script = rolecall(&db, &["plan", "--format", "sql"], &spec);
     assert_eq!(script.code, 2, "{script:?}");
@@ -379,7 +379,7 @@ fn kits_of_roles_are_there_for_what_follows() {
     do_sql(&db, "CREATE TABLE public.t (a int)");
     let spec = "rolecall:
   default_roles: [openflow, 8base]
-  roles: {robots: {member_of: robot users}, nodered api users: {scopes: ['nodered:api:call']}}
+  roles: {robot admins: {}, robots: {member_of: robot users}, nodered api users: {scopes: ['nodered:api:call']}}
   tables: {public.t: {permissions: [{role: [robot admins, Guest], action: select}]}}";
     apply(&db, spec);
     nothing_to_do(&db, spec);
