@@ -52,6 +52,7 @@ mod provisioner_random_words;
 mod provisioner_report;
 mod provisioner_saved;
 mod provisioner_server;
+mod provisioner_export_random;
 mod provisioner_specs;
 mod provisioner_templates;
 mod provisioner_tls;

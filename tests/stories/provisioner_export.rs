@@ -18,7 +18,7 @@ struct State {
 const ACCESS: &str = "
     SELECT string_agg(line, E'\n' ORDER BY line) FROM (
         SELECT concat_ws(' ', what, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(grantee) END, privilege_type,
-                         is_grantable) FROM (
+                         bool_or(is_grantable)) FROM (
             SELECT 'class ' || oid::regclass, coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::\"char\", relowner))
                 FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND relnamespace <> 'pg_toast'::regnamespace
             UNION ALL SELECT 'column ' || attrelid::regclass || ' ' || attname, attacl FROM pg_attribute WHERE attacl IS NOT NULL
@@ -35,7 +35,7 @@ const ACCESS: &str = "
             UNION ALL SELECT 'database', coalesce(datacl, acldefault('d', datdba)) FROM pg_database WHERE datname = current_database()
             UNION ALL SELECT concat_ws(' ', 'default', defaclrole::regrole, nspname, defaclobjtype), defaclacl FROM pg_default_acl
                 LEFT JOIN pg_namespace n ON n.oid = defaclnamespace
-        ) AS o (what, acl), aclexplode(acl)
+        ) AS o (what, acl), aclexplode(acl) GROUP BY what, grantee, privilege_type
         UNION SELECT concat_ws(' ', 'member', roleid::regrole, member::regrole, admin_option) FROM pg_auth_members
         UNION SELECT concat_ws(' ', 'role', rolname, rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolinherit, rolreplication,
                      rolbypassrls, rolconnlimit, nullif(rolvaliduntil, 'infinity'), shobj_description(oid, 'pg_authid')) FROM pg_roles
@@ -44,12 +44,12 @@ const ACCESS: &str = "
         UNION SELECT concat_ws(' ', 'owner', nspname, nspowner::regrole) FROM pg_namespace WHERE nspname !~ '^pg_temp'
     ) AS lines (line)";
 
-fn access(db: &Database<'_>) -> String {
+pub fn access(db: &Database<'_>) -> String {
     db.admin().query_one(ACCESS, &[]).expect("access").get(0)
 }
 
 /// Exports, which must succeed, be without difference to what is there, and touch nothing.
-fn exported(db: &Database<'_>, arguments: &[&str], name: &str) -> Outcome {
+pub fn exported(db: &Database<'_>, arguments: &[&str], name: &str) -> Outcome {
     let before = access(db);
     let arguments: Vec<&str> = ["export"].iter().chain(arguments).copied().collect();
     let export = rolecall(db, &arguments, "");
@@ -82,7 +82,7 @@ fn hold(states: &[State]) {
     }
 }
 
-fn differences(left: &str, right: &str) -> Vec<String> {
+pub fn differences(left: &str, right: &str) -> Vec<String> {
     let only = |one: &str, other: &str, sign: &str| {
         let other: std::collections::HashSet<String> = other.lines().map(str::to_owned).collect();
         one.lines().filter(|line| !other.contains(*line)).map(|line| format!("{sign} {line}")).collect::<Vec<_>>()
