@@ -105,8 +105,7 @@ impl Cells {
         let (must, must_not) = match saying {
             Saying::Held => (held - option - initial, !held),
             Saying::GrantOption => (option - initial, !option),
-            Saying::Absent if grantee == RoleId::PUBLIC => (initial - held, held),
-            Saying::Absent => (Privileges::NONE, held),
+            Saying::Absent => (initial - held, held),
         };
         Some(Demand { must, must_not })
     }

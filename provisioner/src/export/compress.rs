@@ -9,8 +9,6 @@ use crate::catalog::{Object, RoleId};
 use policy::spec::{Kind, Pattern, Privileges, RelationKind, RoutineKind};
 use std::collections::{BTreeMap, BTreeSet};
 
-const SAYINGS: [Saying; 3] = [Saying::Absent, Saying::Held, Saying::GrantOption];
-
 /// Default privileges by schema, grantee and broad kind: reason enough for a wildcard that covers a single object.
 pub(super) type Foreseen = BTreeMap<(String, RoleId, Kind), Privileges>;
 
@@ -56,14 +54,14 @@ impl<'a> Objects<'a> {
             for grantee in grantees.into_iter().filter(|grantee| self.is_asked_for(pool.schema, pool.kind, *grantee)) {
                 let place = (pool.schema.unwrap_or_default().to_owned(), grantee, pool.kind);
                 let foreseen = foreseen.get(&place).copied().unwrap_or_default();
-                for saying in SAYINGS {
+                for saying in sayings(grantee) {
                     lines.extend(self.of_pool(pool, grantee, saying, foreseen));
                 }
             }
         }
         for (object, column, cells) in &self.columns {
             for grantee in cells.grantees() {
-                for saying in SAYINGS {
+                for saying in sayings(grantee) {
                     let must = cells.demand(grantee, saying).map_or(Privileges::NONE, |demand| demand.must);
                     lines.extend(each(must).map(|privileges| Line {
                         columns: vec![(*column).to_owned()],
@@ -171,6 +169,12 @@ fn these<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Names {
 fn named<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Vec<String> {
     let objects = objects.into_iter().filter(|object| object.kind != Kind::Database);
     objects.map(|object| Pattern::escape(&object.signature())).collect()
+}
+
+/// What can be said of a grantee: only PUBLIC lacks what it would have by default, and only roles pass something on.
+fn sayings(grantee: RoleId) -> [Saying; 2] {
+    let other = if grantee == RoleId::PUBLIC { Saying::Absent } else { Saying::GrantOption };
+    [Saying::Held, other]
 }
 
 /// The privileges of a set one by one.

@@ -132,16 +132,12 @@ fn profiles(
     defaults: &[DefaultLine],
     creators: &BTreeMap<String, BTreeSet<String>>,
 ) -> BTreeMap<Place, Profile> {
-    let raw: BTreeMap<String, &String> =
-        source.schemas.iter().map(|schema| (Pattern::escape(schema), schema)).collect();
     let mut profiles: BTreeMap<Place, Profile> = BTreeMap::new();
     for line in lines.iter().filter(|line| line.saying == Saying::Held && line.columns.is_empty()) {
-        let (Some(schema), [to]) = (schema_of(line).and_then(|schema| raw.get(schema)), line.to.as_slice()) else {
-            continue;
-        };
+        let (Some(schema), [to]) = (schema_of(source, line), line.to.as_slice()) else { continue };
         let privileges = line.privileges - Privileges::MAINTAIN;
         if !privileges.is_empty() {
-            let profile = profiles.entry(((*schema).clone(), to.clone())).or_default();
+            let profile = profiles.entry((schema.to_owned(), to.clone())).or_default();
             *profile.grants.entry(line.kind).or_default() |= privileges;
         }
     }
@@ -164,15 +160,24 @@ fn profiles(
 }
 
 /// The schema a line is about as a whole, be it itself or all objects of a kind in it.
-fn schema_of(line: &Line) -> Option<&String> {
-    match (&line.names, line.kind) {
-        (Names::These(names), Kind::Schema) => names.first(),
-        (Names::All | Names::AllBut(_), _) => line.schemas.first(),
-        _ => None,
+fn schema_of<'a>(source: &'a Source, line: &Line) -> Option<&'a str> {
+    match line.names {
+        Names::These(_) if line.kind != Kind::Schema => None,
+        _ => place_of(source, line),
     }
 }
 
-/// For each place the largest profile that fits it and at least one place in another schema.
+/// The schema a line is about or whose objects it is about, unless it is the system's.
+fn place_of<'a>(source: &'a Source, line: &Line) -> Option<&'a str> {
+    let text = match (&line.names, line.kind) {
+        (Names::These(names), Kind::Schema) => names.first(),
+        _ => line.schemas.first(),
+    };
+    let name = Pattern::new(text?.as_str());
+    source.schemas.get(name.as_str()).map(String::as_str)
+}
+
+/// For each place the largest profile that fits it and is worth a template.
 fn choose(
     source: &Source,
     objects: &Objects<'_>,
@@ -187,20 +192,33 @@ fn choose(
     let mut candidates: Vec<Profile> = candidates.into_iter().map(|(profile, _)| profile.clone()).collect();
     loop {
         let mut chosen: BTreeMap<Place, usize> = BTreeMap::new();
-        let mut schemas: Vec<BTreeSet<&str>> = vec![BTreeSet::new(); candidates.len()];
+        let mut uses: Vec<BTreeMap<&str, Vec<&str>>> = vec![BTreeMap::new(); candidates.len()];
         for (place, profile) in profiles {
             let fitting = candidates.iter().position(|candidate| fits(source, objects, candidate, place, profile));
             if let Some(number) = fitting {
                 chosen.insert(place.clone(), number);
-                schemas[number].insert(&place.0);
+                uses[number].entry(&place.0).or_default().push(&place.1);
             }
         }
-        let mut kept = schemas.iter().map(|schemas| schemas.len() > 1);
-        if kept.clone().all(|kept| kept) {
+        let is_worth = candidates.iter().zip(&uses).map(|(candidate, uses)| is_worth_it(candidate, uses));
+        let mut is_worth = is_worth.collect::<Vec<_>>().into_iter();
+        if is_worth.clone().all(|is_worth| is_worth) {
             return (chosen, candidates);
         }
-        candidates.retain(|_| kept.next().unwrap_or_default());
+        candidates.retain(|_| is_worth.next().unwrap_or_default());
     }
+}
+
+/// Whether a template takes fewer words than entries that list the schemas and roles it serves.
+fn is_worth_it(template: &Profile, uses: &BTreeMap<&str, Vec<&str>>) -> bool {
+    let entries = template.grants.len() + template.defaults.len();
+    let mut by_roles: BTreeMap<&[&str], usize> = BTreeMap::new();
+    for roles in uses.values() {
+        *by_roles.entry(roles).or_default() += 1;
+    }
+    let listed: usize = by_roles.iter().map(|(roles, schemas)| roles.len() + schemas).sum();
+    let used: usize = uses.values().map(Vec::len).sum();
+    uses.len() > 1 && used + entries <= entries * listed
 }
 
 /// Whether a template says nothing that is not so. Where there is no object of a kind yet, it may say what default
@@ -220,11 +238,9 @@ fn fits(source: &Source, objects: &Objects<'_>, template: &Profile, place: &Plac
 
 /// What a template leaves of a line; where it says more than the line, the exceptions.
 fn rest_of_line(source: &Source, line: &Line, covered: &BTreeMap<(&str, &str), &Profile>) -> Vec<Line> {
-    let in_schema = if line.kind == Kind::Schema { schema_of(line) } else { line.schemas.first() };
-    let raw = in_schema.and_then(|text| source.schemas.iter().find(|schema| Pattern::escape(schema) == *text));
-    let profile = match (raw, line.to.as_slice()) {
+    let profile = match (place_of(source, line), line.to.as_slice()) {
         (Some(schema), [to]) if line.saying == Saying::Held && line.columns.is_empty() => {
-            covered.get(&(schema.as_str(), to.as_str()))
+            covered.get(&(schema, to.as_str()))
         }
         _ => None,
     };
