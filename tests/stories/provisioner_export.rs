@@ -120,7 +120,7 @@ fn roles_with_all_they_can_have() {
             access: "CREATE ROLE plain; CREATE ROLE all_of_it SUPERUSER CREATEDB CREATEROLE LOGIN REPLICATION BYPASSRLS NOINHERIT \
                      CONNECTION LIMIT 7 VALID UNTIL '2031-06-01 12:00:00.5+02'; COMMENT ON ROLE all_of_it IS E'on: \"it\\'s\"\\n# é'; \
                      CREATE ROLE never CONNECTION LIMIT 0 VALID UNTIL 'infinity'; CREATE ROLE ancient VALID UNTIL '0044-03-15 BC'; \
-                     CREATE ROLE known LOGIN PASSWORD 'swordfish'; \
+                     CREATE ROLE known LOGIN PASSWORD 'swordfish'; CREATE ROLE expired VALID UNTIL '-infinity'; \
                      CREATE ROLE svc; ALTER ROLE svc SET search_path = \"$user\", \"user\", shop, \"a, \"\"b\"\"\"; \
                      ALTER ROLE svc SET statement_timeout = 5000; ALTER ROLE svc SET work_mem = '8MB'; \
                      ALTER ROLE svc SET DateStyle = 'iso, dmy'; ALTER ROLE svc SET enable_seqscan = off; \
@@ -397,7 +397,7 @@ fn what_a_spec_cannot_say_is_told() {
              SET ROLE keeper; CREATE TABLE shop.t (i int); GRANT SELECT ON shop.t TO a WITH GRANT OPTION; REVOKE DELETE ON shop.t FROM keeper; \
              GRANT INSERT ON shop.t TO postgres, \"Public\"; GRANT USAGE ON SCHEMA shop TO a, b; SET ROLE a; GRANT SELECT ON shop.t TO b; RESET ROLE; \
              ALTER DEFAULT PRIVILEGES FOR ROLE keeper REVOKE INSERT ON TABLES FROM keeper; GRANT a TO postgres; \
-             CREATE ROLE gone; GRANT UPDATE ON shop.t TO gone; DELETE FROM pg_shdepend WHERE refobjid = 'gone'::regrole; DROP ROLE gone",
+             GRANT CREATE ON DATABASE postgres TO a; CREATE ROLE gone; GRANT UPDATE ON shop.t TO gone; DELETE FROM pg_shdepend WHERE refobjid = 'gone'::regrole; DROP ROLE gone",
         )
         .expect("a state");
     drop(admin);
@@ -410,6 +410,7 @@ fn what_a_spec_cannot_say_is_told() {
         "note: privileges of postgres, the first superuser, are not written, since it needs none: table shop.t",
         "note: role \"Public\" is not written, since a spec takes that name for everybody's: role, table shop.t",
         "note: members of the system are not written: postgres, who is in: a",
+        "note: privileges on other databases, which are exported from there: postgres",
     ] {
         assert!(notes.contains(&note), "{note}\n{}", export.err);
     }
@@ -418,7 +419,7 @@ fn what_a_spec_cannot_say_is_told() {
         "{}",
         export.err
     );
-    assert_eq!(notes.len(), 7, "{}", export.err);
+    assert_eq!(notes.len(), 8, "{}", export.err);
     let quiet = rolecall(&db, &["export", "--quiet"], "");
     assert_eq!((quiet.code, quiet.err.as_str(), quiet.out), (0, "", export.out));
 }

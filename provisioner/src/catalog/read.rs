@@ -96,7 +96,7 @@ impl Catalog<'_> {
             if session.superuser { "(SELECT rolpassword FROM pg_authid a WHERE a.oid = r.oid)" } else { "NULL" };
         let sql = format!(
             "SELECT r.oid, rolname, rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolinherit, rolreplication, \
-             rolbypassrls, rolconnlimit, CASE WHEN isfinite(rolvaliduntil) THEN extract(epoch FROM rolvaliduntil) END, \
+             rolbypassrls, rolconnlimit, CASE WHEN rolvaliduntil < 'infinity' THEN extract(epoch FROM rolvaliduntil) END, \
              d.description, {verifier} \
              FROM pg_roles r LEFT JOIN pg_shdescription d ON d.objoid = r.oid AND d.classoid = 'pg_authid'::regclass"
         );

@@ -71,6 +71,7 @@ impl Source {
         client.batch_execute("COMMIT")?;
         source.choose_schemas(schemas)?;
         source.choose_roles(notes);
+        source.note_other_databases(notes);
         Ok(source)
     }
 
@@ -116,6 +117,16 @@ impl Source {
             (None, Kind::Schema) => !self.limited || self.schemas.contains(&object.name),
             (None, Kind::Database) => object.name == self.present.session.database,
             (None, _) => true,
+        }
+    }
+
+    fn note_other_databases(&self, notes: &mut Notes) {
+        let is_other = |object: &&Object| {
+            let of_system = matches!(object.name.as_str(), "template0" | "template1");
+            object.kind == Kind::Database && object.acl.is_some() && !of_system && !self.covers(object)
+        };
+        for database in self.present.objects.iter().filter(is_other).filter(|_| !self.limited) {
+            notes.add("privileges on other databases, which are exported from there", &database.name);
         }
     }
 
