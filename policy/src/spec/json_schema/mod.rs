@@ -24,10 +24,10 @@ pub fn json_schema() -> Value {
             json!({"type": "string", "description": "How the role of a template in a schema is called, with {schema} and {template}.",
                    "default": "{schema}_{template}"}),
         ),
-        ("databases", by_name(object_or_nothing(&contents()), "What concerns databases by name.")),
+        ("creators", creators()),
+        ("databases", by_name(object_or_nothing(&database()), "What concerns databases by name.")),
         ("retire", described(refer("retire"), "Roles that shall go, and what becomes of what they own.")),
         ("manage", described(refer("manage"), "What may be judged undeclared, and what happens then.")),
-        ("rolecall", json!({"type": ["object", "null"], "description": "What the extension's own tables shall hold."})),
     ]);
     if let Some(properties) = top["properties"].as_object_mut() {
         properties.extend(contents().into_iter().map(|(key, value)| (key.to_owned(), value)));
@@ -47,8 +47,21 @@ fn contents() -> Vec<(&'static str, Value)> {
         ("grants", list(refer("grant"), "Privileges on what exists.")),
         ("default_privileges", list(refer("default_privilege"), "Privileges on objects to come.")),
         ("owners", list(refer("ownership"), "Who owns what.")),
-        ("creators", one_or_more(refer("creator"), "Whose future objects the schemas' templates are about.")),
+        ("rolecall", json!({"type": ["object", "null"], "description": "What the extension's own tables shall hold."})),
     ]
+}
+
+fn database() -> Vec<(&'static str, Value)> {
+    let mut keys = contents();
+    keys.push(("owner", described(refer("name"), "Its owner, if that matters.")));
+    keys
+}
+
+/// Creators of all schemas that name none: one list for all, or a list for each.
+fn creators() -> Value {
+    let for_all = one_or_more(refer("creator"), "For every schema that names none.");
+    let by_schema = by_name(one_or_more(refer("creator"), "For this schema."), "Schema by schema.");
+    json!({"anyOf": [for_all, by_schema], "description": "Whose future objects the schemas' templates are about."})
 }
 
 fn basics() -> Vec<(String, Value)> {

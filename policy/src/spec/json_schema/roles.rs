@@ -103,7 +103,6 @@ fn password() -> Value {
 fn retire() -> Value {
     let how = object_or_nothing(&[
         ("reassign_to", described(refer("name"), "Who gets what it owns.")),
-        ("drop_owned", flag("What it owns goes with it.")),
         ("terminate_sessions", flag("Its sessions are ended.")),
     ]);
     json!({"anyOf": [{"type": "object", "additionalProperties": how}, {"type": "array", "items": refer("name")},
