@@ -30,13 +30,15 @@ pub struct Job<'a> {
     pub progress: &'a Progress,
 }
 
-/// Prepares a session: what a person or a role has set must not change what the catalogs print.
+/// Prepares a session: what a person or a role has set must not change what the catalogs print, and compiling a query
+/// over a catalog takes longer than running it.
 ///
 /// # Errors
 /// Whatever the server says.
 pub fn prepare(client: &mut Client, job: &Job<'_>) -> Result<(), Error> {
-    let mut sql =
-        "SET search_path = pg_catalog; SET extra_float_digits = 1; SET client_min_messages = error".to_owned();
+    let mut sql = "SET search_path = pg_catalog; SET extra_float_digits = 1; SET client_min_messages = error; \
+                   SET jit = off"
+        .to_owned();
     let timeouts = [("lock_timeout", job.lock_timeout), ("statement_timeout", job.statement_timeout)];
     for (name, value) in timeouts {
         if let Some(value) = value {

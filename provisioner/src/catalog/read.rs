@@ -92,13 +92,12 @@ type Schemas = HashMap<u32, PresentSchema>;
 impl Catalog<'_> {
     fn roles(&mut self, session: &Session, reader: &Reader<'_>) -> Result<HashMap<RoleId, PresentRole>, Error> {
         // Only a superuser may read the verifiers.
-        let verifier =
-            if session.superuser { "(SELECT rolpassword FROM pg_authid a WHERE a.oid = r.oid)" } else { "NULL" };
+        let (catalog, verifier) = if session.superuser { ("pg_authid", "rolpassword") } else { ("pg_roles", "NULL") };
         let sql = format!(
             "SELECT r.oid, rolname, rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolinherit, rolreplication, \
              rolbypassrls, rolconnlimit, CASE WHEN rolvaliduntil < 'infinity' THEN extract(epoch FROM rolvaliduntil) END, \
              d.description, {verifier} \
-             FROM pg_roles r LEFT JOIN pg_shdescription d ON d.objoid = r.oid AND d.classoid = 'pg_authid'::regclass"
+             FROM {catalog} r LEFT JOIN pg_shdescription d ON d.objoid = r.oid AND d.classoid = 'pg_authid'::regclass"
         );
         let mut roles = HashMap::new();
         let rows_of_roles = rows(self.client, &sql)?;
@@ -177,23 +176,38 @@ impl Catalog<'_> {
         Ok(schemas)
     }
 
+    /// Privileges are mostly the same all over a schema, so relations that differ in nothing but their names come as one
+    /// row: writing privileges out and reading them is what takes longest.
     fn relations(&mut self, schemas: &Schemas) -> Result<Vec<Object>, Error> {
         let sql = format!(
-            "SELECT oid, relnamespace, relname, relowner, relacl, relkind FROM pg_class \
-             WHERE relkind IN ('r','p','v','m','f','S') AND relnamespace IN ({})",
+            "SELECT relnamespace, relkind, relowner, relacl, array_agg(oid), array_agg(relname) FROM pg_class \
+             WHERE relkind IN ('r','p','v','m','f','S') AND relnamespace IN ({}) GROUP BY 1, 2, 3, 4",
             oids(schemas)
         );
         let mut objects = Vec::new();
         for row in rows(self.client, &sql)? {
-            let kind = match row.get(5).unwrap_or_default() {
+            let kind = match row.get(1).unwrap_or_default() {
                 "v" => Kind::Relation(RelationKind::View),
                 "m" => Kind::Relation(RelationKind::MaterializedView),
                 "f" => Kind::Relation(RelationKind::ForeignTable),
                 "S" => Kind::Sequence,
                 _ => Kind::Relation(RelationKind::Table),
             };
-            let Some(schema) = schemas.get(&number(&row, 1)?) else { continue };
-            objects.push(self.object(&row, kind, Some(&schema.name), 2, 3, 4)?);
+            let Some(schema) = schemas.get(&number(&row, 0)?) else { continue };
+            let (owner, acl) = (self.role(&row, 2)?, self.acl(&row, 3)?);
+            for (oid, name) in array(&row, 4)?.iter().zip(array(&row, 5)?) {
+                objects.push(Object {
+                    kind,
+                    oid: parsed(oid)?,
+                    schema: Some(schema.name.clone()),
+                    reference: reference(Some(&schema.name), &name),
+                    name,
+                    owner,
+                    acl: acl.clone(),
+                    columns: Vec::new(),
+                    planned: false,
+                });
+            }
         }
         Ok(objects)
     }
@@ -242,9 +256,9 @@ impl Catalog<'_> {
         // From PostgreSQL 17 on a multirange's privileges are those of its range.
         let own = if self.version >= 170_000 { "AND typtype <> 'm'" } else { "" };
         let sql = format!(
-            "SELECT t.oid, typnamespace, typname, typowner, typacl FROM pg_type t \
-             LEFT JOIN pg_class c ON c.oid = t.typrelid AND t.typtype = 'c' \
-             WHERE typnamespace IN ({}) AND typcategory <> 'A' AND coalesce(c.relkind = 'c', true) {own} {only}",
+            "SELECT oid, typnamespace, typname, typowner, typacl FROM pg_type \
+             WHERE typnamespace IN ({}) AND typcategory <> 'A' {own} {only} \
+             AND (typtype <> 'c' OR (SELECT relkind = 'c' FROM pg_class c WHERE c.oid = typrelid))",
             oids(schemas)
         );
         let mut objects = Vec::new();
@@ -325,16 +339,12 @@ impl Catalog<'_> {
         acl: usize,
     ) -> Result<Object, Error> {
         let name = text(row, name)?;
-        let reference = match schema {
-            Some(schema) => format!("{}.{}", identifier(schema), identifier(&name)),
-            None => identifier(&name),
-        };
         Ok(Object {
             kind,
             oid: number(row, 0)?,
             schema: schema.cloned(),
+            reference: reference(schema.map(|schema| &**schema), &name),
             name,
-            reference,
             owner: self.role(row, owner)?,
             acl: self.acl(row, acl)?,
             columns: Vec::new(),
@@ -352,6 +362,14 @@ impl Catalog<'_> {
     fn acl(&mut self, row: &SimpleQueryRow, column: usize) -> Result<Option<Vec<AclItem>>, Error> {
         let Some(text) = row.get(column) else { return Ok(None) };
         parse(text, &mut self.names).map(Some).ok_or_else(|| Error::Unexpected(format!("no aclitem[]: {text}")))
+    }
+}
+
+/// How SQL refers to what has a name and perhaps a schema.
+fn reference(schema: Option<&str>, name: &str) -> String {
+    match schema {
+        Some(schema) => format!("{}.{}", identifier(schema), identifier(name)),
+        None => identifier(name),
     }
 }
 
@@ -381,8 +399,17 @@ pub fn text(row: &SimpleQueryRow, column: usize) -> Result<String, Error> {
     row.get(column).map(str::to_owned).ok_or_else(|| Error::Unexpected(format!("NULL in column {column}")))
 }
 
-pub(super) fn number<T: std::str::FromStr>(row: &SimpleQueryRow, column: usize) -> Result<T, Error> {
+/// The elements of a column that is an array.
+fn array(row: &SimpleQueryRow, column: usize) -> Result<Vec<String>, Error> {
     let text = row.get(column).unwrap_or_default();
+    elements(text).ok_or_else(|| Error::Unexpected(format!("no array: {text}")))
+}
+
+pub(super) fn number<T: std::str::FromStr>(row: &SimpleQueryRow, column: usize) -> Result<T, Error> {
+    parsed(row.get(column).unwrap_or_default())
+}
+
+fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
     text.parse().map_err(|_| Error::Unexpected(format!("\"{text}\" is no number")))
 }
 
