@@ -192,6 +192,7 @@ SELECT oid, nspname, nspowner, nspacl FROM pg_namespace;
 SELECT oid, relnamespace, relname, relowner, relacl, relkind FROM pg_class WHERE relkind IN ('r','p','v','m','f','S') AND oid >= 16384;
 SELECT attrelid, attname, attacl FROM pg_attribute WHERE attacl IS NOT NULL AND attrelid >= 16384;
 SELECT oid, pronamespace, proname, proowner, proacl FROM pg_proc WHERE oid >= 16384;
+SELECT oid, typnamespace, typname, typowner, typacl FROM pg_type WHERE typacl IS NOT NULL;
 SELECT datname, datdba, datacl FROM pg_database;
 SELECT defaclrole, defaclnamespace, defaclobjtype, defaclacl FROM pg_default_acl;
 COMMIT;
