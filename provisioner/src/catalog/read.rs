@@ -206,6 +206,7 @@ impl Catalog<'_> {
                     acl: acl.clone(),
                     columns: Vec::new(),
                     planned: false,
+                    was_of: None,
                 });
             }
         }
