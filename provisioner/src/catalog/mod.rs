@@ -142,7 +142,8 @@ pub struct DefaultAcl {
 impl Present {
     /// The number of a schema among the objects.
     pub fn schema(&self, name: &str) -> Option<usize> {
-        self.objects.iter().position(|object| object.kind == Kind::Schema && object.name == name)
+        // They come last, after what may be many thousands of tables.
+        self.objects.iter().rposition(|object| object.kind == Kind::Schema && object.name == name)
     }
 
     /// The role with which large objects, parameters and the like were made when the cluster was.

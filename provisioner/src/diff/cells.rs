@@ -4,6 +4,7 @@ use super::objects::{Index, Wish};
 use super::{Request, grantee};
 use crate::catalog::{Object, Present, Resolved, RoleId};
 use crate::error::Error;
+use foldhash::fast::RandomState;
 use policy::spec::{Ensure, Grant, Kind, Privileges};
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,7 +31,7 @@ pub(super) struct Cell {
 #[derive(Default)]
 pub(super) struct Cells {
     /// By object and grantee.
-    pub objects: HashMap<(usize, RoleId), Cell>,
+    pub objects: HashMap<(usize, RoleId), Cell, RandomState>,
     /// By object, column and grantee.
     pub columns: BTreeMap<(usize, String, RoleId), Cell>,
 }
@@ -63,7 +64,7 @@ impl Cells {
     pub fn gather(request: &Request<'_>, present: &mut Present, resolved: &Resolved) -> Result<Self, Error> {
         enter_parameters(request, present);
         let index = Index::new(&present.objects);
-        let mut objects: HashMap<(usize, RoleId), Said> = HashMap::new();
+        let mut objects: HashMap<(usize, RoleId), Said, RandomState> = HashMap::default();
         let mut columns: BTreeMap<(usize, String, RoleId), Said> = BTreeMap::new();
         for grant in &request.contents.grants {
             let privileges = for_version(grant.privileges, grant.all, grant.on.kind, present)?;

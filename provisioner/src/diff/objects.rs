@@ -2,11 +2,11 @@
 
 use crate::catalog::{Object, Present, Resolved};
 use crate::error::Error;
+use foldhash::fast::RandomState;
 use policy::spec::{Ensure, Grant, Kind, Ownership, Pattern, Target};
 use std::collections::{BTreeSet, HashMap};
-use std::rc::Rc;
 
-type Place = (Kind, Option<Rc<str>>);
+type Place<'a> = (Kind, Option<&'a str>);
 
 /// What an entry of the spec is about.
 #[derive(Clone, Copy)]
@@ -28,30 +28,30 @@ impl<'a> Wish<'a> {
 }
 
 /// The objects by kind, schema and name.
-pub(super) struct Index {
-    by_place: HashMap<Place, Vec<usize>>,
-    by_name: HashMap<(Place, String), Vec<usize>>,
+pub(super) struct Index<'a> {
+    by_place: HashMap<Place<'a>, Vec<usize>, RandomState>,
+    by_name: HashMap<(Place<'a>, &'a str), Vec<usize>, RandomState>,
     by_oid: HashMap<u32, usize>,
-    schemas: BTreeSet<Rc<str>>,
+    schemas: BTreeSet<&'a str>,
 }
 
-impl Index {
-    pub fn new(objects: &[Object]) -> Self {
+impl<'a> Index<'a> {
+    pub fn new(objects: &'a [Object]) -> Self {
         let mut index = Self {
-            by_place: HashMap::new(),
-            by_name: HashMap::new(),
+            by_place: HashMap::default(),
+            by_name: HashMap::default(),
             by_oid: HashMap::new(),
             schemas: BTreeSet::new(),
         };
         for (number, object) in objects.iter().enumerate() {
-            let kind = object.kind.broad();
-            index.by_place.entry((kind, object.schema.clone())).or_default().push(number);
-            index.by_name.entry(((kind, object.schema.clone()), object.name.clone())).or_default().push(number);
+            let place = (object.kind.broad(), object.schema.as_deref());
+            index.by_place.entry(place).or_default().push(number);
+            index.by_name.entry((place, &object.name)).or_default().push(number);
             if matches!(object.kind, Kind::Routine(_)) {
                 index.by_oid.insert(object.oid, number);
             }
             if object.kind == Kind::Schema {
-                index.schemas.insert(object.name.as_str().into());
+                index.schemas.insert(&object.name);
             }
         }
         index
@@ -68,14 +68,14 @@ impl Index {
         for place in self.places(wish)? {
             for name in &wish.on.names {
                 if name.is_wild() {
-                    let all = self.by_place.get(&(kind.broad(), place.clone()));
+                    let all = self.by_place.get(&(kind.broad(), place));
                     let matching = all.into_iter().flatten().copied().filter(|number| {
                         let object = &present.objects[*number];
                         kind.covers(object.kind) && name.matches(&object.name) && !is_system(object, name)
                     });
                     found.extend(matching.map(|number| (number, false)));
                 } else {
-                    found.extend(self.named(wish, place.clone(), name, present, resolved)?);
+                    found.extend(self.named(wish, place, name, present, resolved)?);
                 }
             }
         }
@@ -86,7 +86,7 @@ impl Index {
     }
 
     /// The schemas the objects lie in; nothing for objects that lie in none.
-    fn places(&self, wish: Wish<'_>) -> Result<Vec<Option<Rc<str>>>, Error> {
+    fn places(&self, wish: Wish<'_>) -> Result<Vec<Option<&'a str>>, Error> {
         if !wish.on.kind.lies_in_schema() {
             return Ok(vec![None]);
         }
@@ -94,9 +94,9 @@ impl Index {
         for schema in &wish.on.schemas {
             if schema.is_wild() {
                 let matching = self.schemas.iter().filter(|name| schema.matches(name) && !is_system_schema(name));
-                places.extend(matching.cloned().map(Some));
+                places.extend(matching.copied().map(Some));
             } else if let Some(name) = self.schemas.get(schema.as_str()) {
-                places.push(Some(name.clone()));
+                places.push(Some(name));
             } else if wish.must_exist {
                 let message = format!("schema \"{}\" does not exist", schema.as_str());
                 return Err(Error::mismatch(message, "declare it under \"schemas\" to have it made"));
@@ -108,7 +108,7 @@ impl Index {
     fn named(
         &self,
         wish: Wish<'_>,
-        place: Option<Rc<str>>,
+        place: Option<&str>,
         name: &Pattern,
         present: &Present,
         resolved: &Resolved,
@@ -116,11 +116,11 @@ impl Index {
         let kind = wish.on.kind;
         let (bare, arguments) = if matches!(kind, Kind::Routine(_)) { name.signature() } else { (name.as_str(), None) };
         let candidates: Vec<usize> = if arguments.is_some() {
-            let schema = place.as_deref().unwrap_or_default().to_owned();
+            let schema = place.unwrap_or_default().to_owned();
             let oid = resolved.routines.get(&(schema, name.as_str().to_owned()));
             oid.and_then(|oid| self.by_oid.get(oid)).copied().into_iter().collect()
         } else {
-            self.by_name.get(&((kind.broad(), place.clone()), bare.to_owned())).cloned().unwrap_or_default()
+            self.by_name.get(&((kind.broad(), place), bare)).cloned().unwrap_or_default()
         };
         let found: Vec<_> = candidates
             .iter()

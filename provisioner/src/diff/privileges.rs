@@ -53,12 +53,12 @@ pub(super) fn diff(request: &Request<'_>, present: &mut Present, resolved: &Reso
         columns: Vec::new(),
         lost: HashSet::new(),
     };
-    let mut wanted: BTreeMap<usize, Vec<RoleId>> = BTreeMap::new();
+    let mut wanted: Vec<Vec<RoleId>> = vec![Vec::new(); present.objects.len()];
     for (object, to) in cells.objects.keys() {
-        wanted.entry(*object).or_default().push(*to);
+        wanted[*object].push(*to);
     }
     for (number, object) in present.objects.iter().enumerate() {
-        comparison.object(number, object, wanted.get(&number).map_or(&[], Vec::as_slice));
+        comparison.object(number, object, &wanted[number]);
     }
     comparison.compare_columns();
     Ok(comparison.operations())
@@ -137,11 +137,14 @@ impl Comparison<'_> {
         let forbidden = item.privileges & cell.absent;
         let mut parts = vec![(forbidden, false, Reason::DeclaredAbsent)];
         if self.is_judged(object, item.grantee) {
-            let (allowed, allowed_option) = self.allowed.on(object, item.grantee);
-            let undeclared = item.privileges - cell.held - allowed - forbidden;
-            parts.push((undeclared, false, Reason::Undeclared));
-            let option = item.grant_options - cell.grant_option - allowed_option - undeclared - forbidden;
-            parts.push((option, true, Reason::Undeclared));
+            let undeclared = item.privileges - cell.held - forbidden;
+            let option = item.grant_options - cell.grant_option - forbidden;
+            if !undeclared.is_empty() || !option.is_empty() {
+                let (allowed, allowed_option) = self.allowed.on(object, item.grantee);
+                let undeclared = undeclared - allowed;
+                parts.push((undeclared, false, Reason::Undeclared));
+                parts.push((option - allowed_option - undeclared, true, Reason::Undeclared));
+            }
         }
         let mut taken = Vec::new();
         for (privileges, option, reason) in parts {
@@ -312,7 +315,7 @@ impl Comparison<'_> {
             let cell = self.cells.objects.get(&(number, *role));
             cell.is_some_and(|cell| cell.held.contains(group.privileges))
         };
-        let of_group = |object: &Object| object.kind.broad() == group.kind && section(object) == group.section;
+        let of_group = |object: &Object| object.kind.broad() == group.kind && is_section(object, &group.section);
         let all = self.present.objects.iter().enumerate();
         let total = all.filter(|(number, object)| of_group(object) && wanted(*number)).count();
         if total == objects.len() {
@@ -334,6 +337,14 @@ fn effective(object: &Object) -> Vec<AclItem> {
     }
     let grant_options = Privileges::NONE;
     vec![AclItem { grantee: RoleId::PUBLIC, grantor: object.owner, privileges, grant_options }]
+}
+
+/// Whether an object's operations stand under this heading.
+fn is_section(object: &Object, heading: &str) -> bool {
+    match &object.schema {
+        Some(schema) => **schema == *heading,
+        None => section(object) == heading,
+    }
 }
 
 /// The heading an object's operations stand under.
