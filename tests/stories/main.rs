@@ -33,6 +33,7 @@ mod presets;
 mod preview;
 mod provisioner;
 mod provisioner_access;
+mod provisioner_access_export;
 mod provisioner_cases;
 mod provisioner_connections;
 mod provisioner_drift;

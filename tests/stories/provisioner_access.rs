@@ -5,7 +5,7 @@ use crate::support::{column, database, one};
 use postgres::Client;
 use rolecall_tests::{Cluster, Database};
 
-const APP: &str = "
+pub const APP: &str = "
     CREATE SCHEMA app;
     CREATE TABLE app.people (id text PRIMARY KEY);
     CREATE TABLE app.documents (id int PRIMARY KEY, owner_id text REFERENCES app.people, title text, published boolean);
@@ -63,7 +63,7 @@ rolecall:
 }
 
 /// The application with its spec applied.
-fn app() -> (Database<'static>, String) {
+pub fn app() -> (Database<'static>, String) {
     let db = database();
     db.admin().batch_execute(APP).expect("an application");
     let spec = app_spec(&db);
@@ -96,13 +96,13 @@ fn fingerprint(db: &Database<'_>) -> Vec<String> {
     rows
 }
 
-fn nothing_to_do(db: &Database<'_>, spec: &str) {
+pub fn nothing_to_do(db: &Database<'_>, spec: &str) {
     let plan = rolecall(db, &["plan"], spec);
     assert_eq!(plan.code, 0, "{plan:?}");
 }
 
 /// An error, after which everything is as before.
-fn refused(db: &Database<'_>, spec: &str) -> Outcome {
+pub fn refused(db: &Database<'_>, spec: &str) -> Outcome {
     let before = fingerprint(db);
     let refused = rolecall(db, &["apply", "--yes"], spec);
     assert_eq!(refused.code, 1, "{spec}: {refused:?}");
@@ -110,7 +110,7 @@ fn refused(db: &Database<'_>, spec: &str) -> Outcome {
     refused
 }
 
-fn do_sql(db: &Database<'_>, sql: &str) {
+pub fn do_sql(db: &Database<'_>, sql: &str) {
     db.admin().batch_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
 }
 
@@ -341,53 +341,6 @@ fn the_printed_script_does_the_same() {
 }
 
 #[test]
-fn servers_come_with_their_scopes_and_limits() {
-    let db = database();
-    let spec = |scopes: &str, life: &str| {
-        format!(
-            "rolecall:\n  servers: {{north: {{scopes: [{scopes}], longest_life: {life}, latest_expiry: '2100-01-01T00:00:00Z'}}}}\n  \
-             roles: {{analyst: {{server: north, longest_life: 2 days, scopes: [run, admin1]}}}}"
-        )
-    };
-    let first = spec("run, 'admin1:flows', poll", "30 days");
-    apply(&db, &first);
-    nothing_to_do(&db, &first);
-    let life = "SELECT longest_life FROM rolecall.servers";
-    let second = spec("run, 'admin1:flows', 'admin1:home'", "10 days");
-    let left = rolecall(&db, &["apply", "--yes"], &second);
-    assert!(left.code == 3 && left.out.contains("scopes poll, from its roles too"), "{left:?}");
-    assert_eq!(value(&mut db.admin(), life), "10 days");
-    assert_eq!(value(&mut db.admin(), "SELECT count(*) FROM rolecall.server_scopes"), "4");
-    assert_eq!(rolecall(&db, &["apply", "--yes", "--revoke"], &second).code, 0);
-    nothing_to_do(&db, &second);
-    let longer = second.replace("2 days", "3 days");
-    apply(&db, &longer);
-    assert_eq!(value(&mut db.admin(), "SELECT longest_life FROM rolecall.roles WHERE name = 'analyst'"), "3 days");
-    let refused = refused(&db, &second.replace("2 days", "two days"));
-    assert!(refused.err.contains("line 3: rolecall.roles.analyst: invalid input syntax"), "{refused:?}");
-    let gone = rolecall(&db, &["apply", "--yes", "--drop"], "rolecall: {servers: {}, roles: {}}");
-    assert_eq!(
-        (gone.code, value(&mut db.admin(), "SELECT count(*) FROM rolecall.servers")),
-        (0, "0".to_owned()),
-        "{gone:?}"
-    );
-}
-
-#[test]
-fn kits_of_roles_are_there_for_what_follows() {
-    let db = database();
-    do_sql(&db, "CREATE TABLE public.t (a int)");
-    let spec = "rolecall:
-  default_roles: [openflow, 8base]
-  roles: {robot admins: {}, robots: {member_of: robot users}, nodered api users: {scopes: ['nodered:api:call']}}
-  tables: {public.t: {permissions: [{role: [robot admins, Guest], action: select}]}}";
-    apply(&db, spec);
-    nothing_to_do(&db, spec);
-    let refused = refused(&db, "rolecall: {roles: [guest, robots]}");
-    assert!(refused.err.contains("everybody's role is called \"Guest\" here"), "{refused:?}");
-}
-
-#[test]
 fn mistakes_are_told_with_their_place_and_nothing_is_done() {
     let db = database();
     do_sql(&db, APP);
@@ -455,72 +408,4 @@ fn only_administrators_of_the_database_may() {
     let done = rolecall_as(&db, &owner, &["apply", "--yes", "--revoke"], spec);
     assert_eq!(done.code, 0, "{done:?}");
     assert_eq!(rolecall_as(&db, &owner, &["plan"], spec).code, 0);
-}
-
-#[test]
-fn each_database_has_its_own_part() {
-    let (here, there) = (database(), database());
-    let spec = format!(
-        "rolecall: {{roles: [a]}}\ndatabases: {{{}: {{rolecall: {{roles: [b]}}}}, {}: {{rolecall: {{roles: [c]}}}}}}",
-        here.name, there.name
-    );
-    apply(&here, &spec);
-    let roles = "SELECT string_agg(name, ' ' ORDER BY name) FROM rolecall.roles WHERE NOT built_in";
-    assert_eq!(value(&mut here.admin(), roles), "a b");
-    assert_eq!(value(&mut there.admin(), roles), "c");
-    nothing_to_do(&here, &spec);
-}
-
-#[test]
-fn what_is_there_can_be_exported_as_a_spec_without_a_plan() {
-    let (db, _) = app();
-    do_sql(
-        &db,
-        "SELECT rolecall.add_default_roles('openflow'); SELECT rolecall.set_api_allow_anonymous(true);
-         SELECT rolecall.revoke_scopes('nodered users', '{nodered:instance:read}');
-         SELECT rolecall.register_server('north', '{\"scopes\": [\"run\", \"a:b\"], \"audience\": \"N\"}', '2100-01-01', '3 mons');
-         SELECT rolecall.create_role('analyst', 'd', server => 'north', latest_expiry => '2050-01-01');
-         SELECT rolecall.grant_scopes('analyst', '{a,run}');
-         SELECT rolecall.create_role('bare', pool => true);
-         CREATE TABLE app.\"odd.Name\" (id int PRIMARY KEY, n numeric, s text);
-         SELECT rolecall.protect('app.\"odd.Name\"');
-         SELECT rolecall.allow('bare', 'app.\"odd.Name\"', 'all', '{\"n\": {\"gt\": 0.10, \"lt\": 10000000000000000001}}', '{n}');
-         SELECT rolecall.allow('guest', 'app.\"odd.Name\"', 'all', '{\"s\": {\"in\": [\"yes\", \"1\", \"null\", \"\"]}}', preset => '{\"n\": 1.5}');
-         SELECT rolecall.allow('guest', 'app.\"odd.Name\"', 'update', '{\"s\": {\"in\": [\"yes\", \"1\", \"null\", \"\"]}}', preset => '{\"n\": 2}');
-         CREATE TABLE app.closed (); SELECT rolecall.protect('app.closed')",
-    );
-    let exported = rolecall(&db, &["export"], "");
-    assert_eq!(exported.code, 0, "{exported:?}");
-    nothing_to_do(&db, &exported.out);
-    for part in ["openflow", "analyst", "bare", "odd.Name", "app.closed", "keeper", "documents", "north"] {
-        assert!(exported.out.contains(part), "{part} is not in {}", exported.out);
-    }
-    assert!(!exported.out.contains("robot admins"), "what the kit makes is not repeated: {}", exported.out);
-
-    // The same access model elsewhere, where the tables are.
-    let other = database();
-    do_sql(&other, APP);
-    do_sql(&other, "CREATE TABLE app.closed (); CREATE TABLE app.\"odd.Name\" (id int PRIMARY KEY, n numeric, s text)");
-    let made = rolecall(&other, &["apply", "--yes", "--revoke"], &exported.out);
-    assert_eq!(made.code, 0, "a scope of the kit goes: {made:?}");
-    nothing_to_do(&db, &rolecall(&other, &["export"], "").out);
-    do_sql(&db, "SELECT rolecall.grant_scopes('bare', '{x}'); SELECT rolecall.allow('bare', 'app.closed', 'select')");
-    let drift = rolecall(&db, &["plan"], &exported.out);
-    assert!(drift.out.contains("Left without --revoke: 2"), "what it had not is told: {drift:?}");
-
-    do_sql(
-        &db,
-        "SELECT rolecall.allow('bare', 'app.\"odd.Name\"', 'select', '{\"n\": {\"gt\": 0.12345678901234567890}}')",
-    );
-    let long = rolecall(&db, &["export"], "");
-    assert!(long.code == 1 && long.err.contains("app.\"odd.Name\" holds a number"), "{long:?}");
-}
-
-#[test]
-fn a_database_without_anything_of_rolecalls_exports_no_part() {
-    for db in [database(), Cluster::shared().plain_database()] {
-        let exported = rolecall(&db, &["export"], "");
-        assert_eq!(exported.code, 0, "{exported:?}");
-        assert!(!exported.out.contains("rolecall:") && !exported.out.contains("\"rolecall\""), "{exported:?}");
-    }
 }
