@@ -52,6 +52,14 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// The server ended a wait for an object that somebody else was changing.
+    #[error("{}, while waiting for {object}", describe(source))]
+    Waited {
+        /// The object, as the server describes it.
+        object: String,
+        /// What the server said.
+        source: postgres::Error,
+    },
     /// Of several databases one failed.
     #[error("database \"{failed}\": {source}")]
     OneOfSeveral {
@@ -91,7 +99,8 @@ impl Error {
             // Of a wait that was ended the context tells what it was for.
             Self::Server(error) => {
                 let error = error.as_db_error()?;
-                error.detail().or(error.where_()).map(str::to_owned)
+                let detail = error.detail().or(error.where_())?;
+                Some(detail.lines().collect::<Vec<_>>().join("; "))
             }
             Self::OneOfSeveral { source, progress, .. } => {
                 let all = source.detail().into_iter().chain(progress.clone());
@@ -110,6 +119,7 @@ impl Error {
             Self::Stale => Some("look at the new plan and run it again".to_owned()),
             Self::Saved { .. } => Some("make the plan anew with `rolecall plan --out`".to_owned()),
             Self::OneOfSeveral { source, .. } => source.hint(),
+            Self::Waited { .. } => Some("run it again, or with a longer --lock-timeout".to_owned()),
             Self::Busy => Some("run it again when that one is done".to_owned()),
             Self::NotATerminal => Some("give --yes to apply without being asked".to_owned()),
             _ => None,

@@ -6,6 +6,7 @@ use crate::diff::{Request, Stage, diff, lint};
 use crate::error::Error;
 use crate::plan::DatabasePlan;
 use crate::progress::Progress;
+use crate::waited;
 use policy::spec::Kind;
 use postgres::Client;
 use postgres::error::SqlState;
@@ -67,6 +68,8 @@ pub fn plan(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Error> {
 /// Whatever the server says; then nothing was done.
 pub fn apply(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Error> {
     prepare(client, job)?;
+    // If this program is killed while it waits, the server shall notice; not every platform can.
+    let _ = client.batch_execute("SET client_connection_check_interval = '2s'");
     // The lock is the session's, since a transaction's own lock would come after its snapshot.
     client.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).map_err(|error| match error.code() {
         Some(code) if [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED].contains(code) => Error::Busy,
@@ -87,6 +90,13 @@ pub fn apply(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Error> 
         // The first error counts; closing the connection undoes and unlocks as well.
         let _ = client.batch_execute("ROLLBACK");
     }
+    let done = match done {
+        Err(Error::Server(error)) => match waited::object(client, &error) {
+            Some(object) => Err(Error::Waited { object, source: error }),
+            None => Err(Error::Server(error)),
+        },
+        done => done,
+    };
     let _ = client.batch_execute(&format!("SELECT pg_advisory_unlock({LOCK})"));
     done
 }

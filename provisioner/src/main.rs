@@ -15,6 +15,7 @@ mod password;
 mod plan;
 mod progress;
 mod report;
+mod waited;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -45,12 +46,13 @@ fn main() -> ExitCode {
 
 fn report(error: &Error) {
     use anstyle::{AnsiColor, Style};
+    use plan::printable;
     let (red, bold) = (AnsiColor::Red.on_default().bold(), Style::new().bold());
-    anstream::eprintln!("{red}error:{red:#} {error}");
+    anstream::eprintln!("{red}error:{red:#} {}", printable(&error.to_string()));
     if let Some(detail) = error.detail() {
-        anstream::eprintln!("{bold}detail:{bold:#} {detail}");
+        anstream::eprintln!("{bold}detail:{bold:#} {}", printable(&detail));
     }
     if let Some(hint) = error.hint() {
-        anstream::eprintln!("{bold}hint:{bold:#} {hint}");
+        anstream::eprintln!("{bold}hint:{bold:#} {}", printable(&hint));
     }
 }

@@ -128,6 +128,8 @@ fn a_wrong_spec_is_one_clear_error_and_nothing_is_done() {
             "declared under \"roles\" as well",
             "take one of the two out",
         ),
+        (grant("column shop.orders.nothing"), "\"shop.orders\" has no column \"nothing\"", "correct the name"),
+        (grant("{type: table, schema: 's*', name: nothing}"), "\"nothing\" does not exist in any of these", "create it"),
         (grant("shop.orders"), "of what kind", "table shop.orders"),
         (grant("table orders"), "in which schema", "SCHEMA.NAME"),
         (grant("tabel shop.orders"), "no kind of object", "known: "),
@@ -212,7 +214,7 @@ fn lock_timeout_ends_the_wait_and_nothing_is_done() {
     let spec = shop_spec(&reader);
     let outcome = rolecall(&db, &["apply", "--yes", "--lock-timeout", "200ms"], &spec);
     assert_eq!(outcome.code, 1, "{outcome:?}");
-    assert!(outcome.err.contains("55P03"), "{outcome:?}");
+    assert!(outcome.err.contains("55P03), while waiting for table shop.orders"), "{outcome:?}");
     assert_eq!(value(&mut db.admin(), &format!("SELECT count(*) FROM pg_roles WHERE rolname = '{reader}'")), "0");
 }
 

@@ -12,8 +12,12 @@ struct Example {
 }
 
 fn readme() -> String {
+    document("README.md")
+}
+
+fn document(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
-    std::fs::read_to_string(root.join("README.md")).expect("the README")
+    std::fs::read_to_string(root.join(name)).expect("the document")
 }
 
 fn examples(markdown: &str) -> Vec<Example> {
@@ -83,7 +87,7 @@ fn the_readmes_spec_can_be_applied() {
     let cluster = Cluster::start(&[]);
     let database = cluster.plain_database();
     let spec = tempfile::NamedTempFile::new().expect("a file");
-    let readme = readme();
+    let readme = document("docs/program.md");
     let example = examples(&readme).into_iter().find(|example| example.language == "yaml").expect("a spec");
     std::fs::write(spec.path(), example.text).expect("a file");
     let code = |command: &[&str]| {
@@ -109,12 +113,27 @@ fn the_readmes_access_model_can_be_applied() {
              CREATE TABLE wiki.pages (id int, owner_id text REFERENCES wiki.people, title text, published boolean)",
         )
         .expect("a wiki");
-    let readme = readme();
+    let readme = document("docs/program.md");
     let example = examples(&readme).into_iter().find(|example| example.text.contains("\nrolecall:\n")).expect("a spec");
     for (command, code) in [(vec!["plan"], 2), (vec!["apply", "--yes"], 0), (vec!["plan"], 0)] {
         let done = crate::provisioner_world::rolecall(&database, &command, &example.text);
         assert_eq!((done.code, done.err.as_str()), (code, ""), "{command:?}: {done:?}");
     }
+}
+
+/// What `--help` lists is in the document, and the other way round.
+#[test]
+fn every_command_of_the_program_is_in_its_document() {
+    let document = document("docs/program.md");
+    let help = succeed(Command::new(rolecall_tests::program()).arg("--help"), "help");
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let mut listed: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    listed.retain(|command| *command != "help");
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `rolecall "));
+    let mut told: Vec<&str> = rows.filter_map(|row| row.split(['`', ' ']).next()).collect();
+    listed.sort_unstable();
+    told.sort_unstable();
+    assert_eq!(listed, told);
 }
 
 /// A function without an example, or an example of a function that is gone, is a mistake in the README.

@@ -29,6 +29,11 @@ impl Spec {
             desired.databases.insert(name.clone(), contents);
         }
         desired.memberships = without_repetition(desired.memberships)?;
+        if let Some(closing) = circle(&desired.memberships) {
+            let (member, role) = (&closing.member, &closing.role);
+            let message = format!("\"{role}\" is a member of \"{member}\" already, so \"{member}\" cannot be one of it");
+            return Err(SpecError::new(closing.at, "", message));
+        }
         Ok(desired)
     }
 
@@ -206,4 +211,24 @@ fn without_repetition(memberships: Vec<Membership>) -> Result<Vec<Membership>, S
         };
     }
     Ok(found.into_values().collect())
+}
+
+/// A membership with which a role becomes a member of itself.
+fn circle(memberships: &[Membership]) -> Option<&Membership> {
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for membership in memberships.iter().filter(|membership| membership.ensure == Ensure::Present) {
+        // Does the group lead back to the member?
+        let mut seen = BTreeSet::new();
+        let mut open = vec![membership.role.as_str()];
+        while let Some(role) = open.pop() {
+            if role == membership.member {
+                return Some(membership);
+            }
+            if seen.insert(role) {
+                open.extend(groups.get(role).into_iter().flatten());
+            }
+        }
+        groups.entry(&membership.member).or_default().push(&membership.role);
+    }
+    None
 }

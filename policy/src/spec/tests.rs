@@ -99,6 +99,7 @@ fn values_of_the_wrong_shape_are_refused() {
         ("roles: {pg_mine: {}}", "reserves"),
         ("roles: {\"\": {}}", "1 to 63 bytes"),
         ("roles: {a: {member_of: [{role: a}]}}", "member of itself"),
+        ("roles: {a: {member_of: b}, b: {member_of: c}, c: {member_of: a}}", "already"),
         ("roles: {a: {grants: [[SELECT]]}}", "[PRIVILEGES, OBJECTS]"),
         ("retire: {a: {reassign_to: a}}", "its own heir"),
         ("retire: {a: {reassign_to: b}, b: {}}", "shall be gone too"),

@@ -1,17 +1,19 @@
 //! What only the server can read: argument types of routines and times.
 
-use super::read::rows;
+use super::read::{number, rows, text};
 use crate::error::Error;
 use policy::spec::{Contents, Desired, Kind, ValidUntil};
 use policy::sql::{identifier, literal};
 use postgres::Client;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Answers of the server.
 #[derive(Default)]
 pub struct Resolved {
     /// From a schema and a signature to the routine's oid.
     pub routines: HashMap<(String, String), u32>,
+    /// The columns the spec names, by the oids of the tables that have them.
+    pub columns: HashSet<(u32, String)>,
     /// From a time's text to seconds since 1970, as text.
     pub times: HashMap<String, String>,
 }
@@ -35,6 +37,7 @@ pub fn resolve(client: &mut Client, desired: &Desired, contents: &Contents) -> R
         let seconds = rows(client, &sql)?.first().and_then(|row| row.get(0)).unwrap_or_default().to_owned();
         resolved.times.insert(time.to_owned(), seconds);
     }
+    resolved.columns = columns(client, contents)?;
     let mut signatures = Vec::new();
     for grant in &contents.grants {
         if !matches!(grant.on.kind, Kind::Routine(_)) {
@@ -65,4 +68,17 @@ pub fn resolve(client: &mut Client, desired: &Desired, contents: &Contents) -> R
         }
     }
     Ok(resolved)
+}
+
+fn columns(client: &mut Client, contents: &Contents) -> Result<HashSet<(u32, String)>, Error> {
+    let named: BTreeSet<&String> = contents.grants.iter().flat_map(|grant| &grant.on.columns).collect();
+    if named.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let named: Vec<String> = named.into_iter().map(|name| literal(name)).collect();
+    let sql = format!(
+        "SELECT attrelid, attname FROM pg_attribute WHERE attname IN ({}) AND NOT attisdropped",
+        named.join(", ")
+    );
+    rows(client, &sql)?.iter().map(|row| Ok((number(row, 0)?, text(row, 1)?))).collect()
 }

@@ -70,12 +70,13 @@ impl Cells {
             let privileges = for_version(grant.privileges, grant.all, grant.on.kind, present)?;
             let to: Vec<RoleId> = grant.to.iter().map(|to| grantee(request, present, to)).collect::<Result<_, _>>()?;
             for (object, by_name) in index.targets(Wish::of_grant(grant), present, resolved)? {
+                let on_columns = columns_of(grant, &present.objects[object], by_name, resolved)?;
                 for to in to.iter().filter(|to| **to != present.objects[object].owner) {
                     if grant.on.columns.is_empty() {
                         objects.entry((object, *to)).or_default().say(grant, privileges, by_name);
                     }
-                    for column in &grant.on.columns {
-                        columns.entry((object, column.clone(), *to)).or_default().say(grant, privileges, by_name);
+                    for column in &on_columns {
+                        columns.entry((object, (*column).clone(), *to)).or_default().say(grant, privileges, by_name);
                     }
                 }
             }
@@ -101,6 +102,24 @@ impl Cells {
             cells.columns.insert((object, column, to), cell);
         }
         Ok(cells)
+    }
+}
+
+/// The columns a grant is about that the table has: all of them, unless a wildcard found it.
+fn columns_of<'a>(
+    grant: &'a Grant,
+    object: &Object,
+    by_name: bool,
+    resolved: &Resolved,
+) -> Result<Vec<&'a String>, Error> {
+    let is_there = |column: &&String| resolved.columns.contains(&(object.oid, (*column).clone()));
+    let missing = grant.on.columns.iter().find(|column| !is_there(column));
+    match missing.filter(|_| by_name && grant.ensure == Ensure::Present) {
+        Some(column) => Err(Error::mismatch(
+            format!("\"{}\" has no column \"{column}\"", object.label()),
+            "correct the name, or take the column out",
+        )),
+        None => Ok(grant.on.columns.iter().filter(is_there).collect()),
     }
 }
 

@@ -65,6 +65,8 @@ impl<'a> Index<'a> {
             return self.named(wish, None, &name, present, resolved);
         }
         let mut found = Vec::new();
+        // In schemas that a wildcard finds, what is named need not be everywhere.
+        let anywhere = Wish { must_exist: wish.must_exist && !wish.on.schemas.iter().any(Pattern::is_wild), ..wish };
         for place in self.places(wish)? {
             for name in &wish.on.names {
                 if name.is_wild() {
@@ -75,9 +77,14 @@ impl<'a> Index<'a> {
                     });
                     found.extend(matching.map(|number| (number, false)));
                 } else {
-                    found.extend(self.named(wish, place, name, present, resolved)?);
+                    found.extend(self.named(anywhere, place, name, present, resolved)?);
                 }
             }
+        }
+        if let Some(name) = wish.on.names.iter().find(|name| !name.is_wild()).filter(|_| wish.must_exist && found.is_empty())
+        {
+            let message = format!("{} \"{}\" does not exist in any of these schemas", kind.word(), name.as_str());
+            return Err(Error::mismatch(message, "create it first, or take the grant out"));
         }
         if !wish.except.is_empty() {
             found.retain(|(number, _)| !self.is_excepted(wish, &present.objects[*number], resolved));
