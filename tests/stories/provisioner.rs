@@ -129,7 +129,11 @@ fn a_wrong_spec_is_one_clear_error_and_nothing_is_done() {
             "take one of the two out",
         ),
         (grant("column shop.orders.nothing"), "\"shop.orders\" has no column \"nothing\"", "correct the name"),
-        (grant("{type: table, schema: 's*', name: nothing}"), "\"nothing\" does not exist in any of these", "create it"),
+        (
+            grant("{type: table, schema: 's*', name: nothing}"),
+            "\"nothing\" does not exist in any of these",
+            "create it",
+        ),
         (grant("shop.orders"), "of what kind", "table shop.orders"),
         (grant("table orders"), "in which schema", "SCHEMA.NAME"),
         (grant("tabel shop.orders"), "no kind of object", "known: "),

@@ -31,7 +31,8 @@ impl Spec {
         desired.memberships = without_repetition(desired.memberships)?;
         if let Some(closing) = circle(&desired.memberships) {
             let (member, role) = (&closing.member, &closing.role);
-            let message = format!("\"{role}\" is a member of \"{member}\" already, so \"{member}\" cannot be one of it");
+            let message =
+                format!("\"{role}\" is a member of \"{member}\" already, so \"{member}\" cannot be one of it");
             return Err(SpecError::new(closing.at, "", message));
         }
         Ok(desired)

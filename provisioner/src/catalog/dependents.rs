@@ -1,9 +1,9 @@
-//! What hangs on roles that shall be gone, and on tables that shall change hands.
+//! What hangs on roles that shall be gone, and what follows tables: sequences, and the extension's views.
 
 use super::RoleId;
 use super::read::{Catalog, Reader, number, rows};
 use crate::error::Error;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What hangs on a role in a database.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,14 @@ impl Catalog<'_> {
                    WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass \
                    AND deptype IN ('a', 'i')";
         rows(self.client, sql)?.iter().map(|row| Ok((number(row, 0)?, number(row, 1)?))).collect()
+    }
+
+    /// The views of exposed tables.
+    pub(super) fn followers(&mut self) -> Result<HashSet<u32>, Error> {
+        rows(self.client, "SELECT shown_as::oid FROM rolecall.exposed_views")?
+            .iter()
+            .map(|row| number(row, 0))
+            .collect()
     }
 
     /// What hangs on the roles that the spec wants gone.

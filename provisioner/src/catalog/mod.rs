@@ -10,12 +10,12 @@ mod settings;
 pub use acl::{AclItem, parse as parse_acl};
 pub use dependents::Dependents;
 pub use names::{Names, RoleId};
-pub use read::{Reader, rows, snapshot, text};
+pub use read::{Reader, number, rows, snapshot, text};
 pub use resolve::{Resolved, resolve};
 pub use settings::setting_items;
 
 use policy::spec::{Kind, Pattern};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 /// What is there.
@@ -34,6 +34,8 @@ pub struct Present {
     pub defaults: Vec<DefaultAcl>,
     /// Sequences that follow a table: from their oid to the table's. Read where owners matter.
     pub links: HashMap<u32, u32>,
+    /// Views of the extension that have the privileges of the table they show, by oid.
+    pub followers: HashSet<u32>,
     /// What hangs on roles that shall be gone.
     pub dependents: HashMap<RoleId, Dependents>,
 }
@@ -52,6 +54,8 @@ pub struct Session {
     pub superuser: bool,
     /// Whether it may make roles.
     pub createrole: bool,
+    /// Whether it may ask the extension which views it made; not where there is no extension.
+    pub knows_followers: bool,
     /// What it is granted of roles it makes, from PostgreSQL 16 on.
     pub self_grant: String,
 }

@@ -7,7 +7,7 @@ use crate::error::Error;
 use policy::spec::{Desired, Kind, RelationKind, RoutineKind};
 use policy::sql::{identifier, literal};
 use postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// What of the catalogs a comparison needs.
@@ -47,12 +47,13 @@ pub fn snapshot(client: &mut Client, reader: &Reader<'_>) -> Result<Present, Err
     objects.extend(catalog.others(reader)?);
     let defaults = catalog.defaults()?;
     let links = if reader.links { catalog.links()? } else { HashMap::new() };
+    let followers = if session.knows_followers { catalog.followers()? } else { HashSet::new() };
     let dependents = catalog.dependents(reader)?;
     let names = catalog.names;
     objects.extend(schemas.into_values().map(|schema| schema.object));
     // The server's own order changes with every change to a row.
     objects.sort_by(|a, b| (a.kind, &a.reference).cmp(&(b.kind, &b.reference)));
-    Ok(Present { session, names, roles, memberships, objects, defaults, links, dependents })
+    Ok(Present { session, names, roles, memberships, objects, defaults, links, followers, dependents })
 }
 
 fn session(client: &mut Client) -> Result<Session, Error> {
@@ -60,7 +61,8 @@ fn session(client: &mut Client) -> Result<Session, Error> {
         client,
         "SELECT current_database(), current_user, current_setting('server_version_num'), \
          split_part(current_setting('server_version'), ' ', 1), rolsuper, rolcreaterole, \
-         current_setting('createrole_self_grant', true) \
+         current_setting('createrole_self_grant', true), \
+         has_table_privilege(to_regclass('rolecall.exposed_views'), 'SELECT') \
          FROM pg_roles WHERE rolname = current_user",
     )?;
     let row = rows.first().ok_or_else(|| Error::Unexpected("the server does not know the current role".to_owned()))?;
@@ -72,6 +74,7 @@ fn session(client: &mut Client) -> Result<Session, Error> {
         superuser: flag(row, 4),
         createrole: flag(row, 5),
         self_grant: row.get(6).unwrap_or_default().to_owned(),
+        knows_followers: flag(row, 7),
     })
 }
 
@@ -406,7 +409,11 @@ fn array(row: &SimpleQueryRow, column: usize) -> Result<Vec<String>, Error> {
     elements(text).ok_or_else(|| Error::Unexpected(format!("no array: {text}")))
 }
 
-pub(super) fn number<T: std::str::FromStr>(row: &SimpleQueryRow, column: usize) -> Result<T, Error> {
+/// A column that holds a number.
+///
+/// # Errors
+/// Something else.
+pub fn number<T: std::str::FromStr>(row: &SimpleQueryRow, column: usize) -> Result<T, Error> {
     parsed(row.get(column).unwrap_or_default())
 }
 

@@ -81,7 +81,8 @@ impl<'a> Index<'a> {
                 }
             }
         }
-        if let Some(name) = wish.on.names.iter().find(|name| !name.is_wild()).filter(|_| wish.must_exist && found.is_empty())
+        if let Some(name) =
+            wish.on.names.iter().find(|name| !name.is_wild()).filter(|_| wish.must_exist && found.is_empty())
         {
             let message = format!("{} \"{}\" does not exist in any of these schemas", kind.word(), name.as_str());
             return Err(Error::mismatch(message, "create it first, or take the grant out"));

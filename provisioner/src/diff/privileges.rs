@@ -178,7 +178,8 @@ impl Comparison<'_> {
     fn is_judged(&self, object: &Object, grantee: RoleId) -> bool {
         let here = object.kind != Kind::Database || object.name == self.present.session.database;
         let schema = if object.kind == Kind::Schema { Some(object.name.as_str()) } else { object.schema.as_deref() };
-        self.managed.contains(&grantee) && here && self.request.desired.manages_schema(schema)
+        let follows = self.present.followers.contains(&object.oid) && matches!(object.kind, Kind::Relation(_));
+        self.managed.contains(&grantee) && here && !follows && self.request.desired.manages_schema(schema)
     }
 
     fn compare_columns(&mut self) {

@@ -1,7 +1,7 @@
 //! What is read from the server, and what of it belongs into the spec.
 
 use super::notes::Notes;
-use crate::catalog::{AclItem, Object, Present, Reader, RoleId, parse_acl, rows, snapshot, text};
+use crate::catalog::{AclItem, Object, Present, Reader, RoleId, number, parse_acl, rows, snapshot, text};
 use crate::error::Error;
 use policy::spec::{Kind, Pattern, Privileges};
 use postgres::Client;
@@ -58,6 +58,14 @@ impl Source {
             ..Reader::default()
         };
         let mut present = snapshot(client, &reader)?;
+        // What an extension makes and gives is its own business.
+        let of_extensions = schemas_of_extensions(client)?;
+        let followers = std::mem::take(&mut present.followers);
+        present.objects.retain(|object| match object.kind {
+            Kind::Schema => !of_extensions.contains(&object.oid),
+            Kind::Relation(_) => !followers.contains(&object.oid),
+            _ => true,
+        });
         present.objects.sort_by_cached_key(|object| (object.kind, object.schema.clone(), object.signature()));
         let mut source = Self {
             initial: initial(client, &mut present)?,
@@ -221,6 +229,11 @@ fn is_like_public(role: &str) -> bool {
 }
 
 /// Schemas of the system on whose objects somebody has granted or revoked something.
+fn schemas_of_extensions(client: &mut Client) -> Result<HashSet<u32>, Error> {
+    let sql = "SELECT objid FROM pg_depend WHERE classid = 'pg_namespace'::regclass AND deptype = 'e'";
+    rows(client, sql)?.iter().map(|row| number(row, 0)).collect()
+}
+
 fn changed_system_schemas(client: &mut Client) -> Result<Vec<String>, Error> {
     let sql = "SELECT DISTINCT n.nspname FROM (
             SELECT relnamespace, 'pg_class'::regclass, oid, 0, relacl FROM pg_class
