@@ -315,7 +315,10 @@ fn of_several_databases_the_error_says_which_are_done() {
         format!("roles: {{reader: {{}}}}\ndatabases:\n{}{}{}", on(&one, "id"), on(&two, "nothing"), on(&three, "id"));
     let failed = rolecall(&one, &["apply", "--yes"], &spec);
     let (failing, done) = (format!("database \"{}\"", two.name), format!("done: {}", one.name));
-    is_one_error(&failed, &["nothing", "has no column", &failing, &done, &format!("not done: {}, {}", two.name, three.name)]);
+    is_one_error(
+        &failed,
+        &["nothing", "has no column", &failing, &done, &format!("not done: {}, {}", two.name, three.name)],
+    );
     let may = "SELECT has_column_privilege('reader', 'shop.a', 'id', 'SELECT')";
     assert_eq!([&one, &two, &three].map(|db| value(&mut db.admin(), may)), ["true", "false", "false"]);
 }
