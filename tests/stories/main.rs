@@ -1,5 +1,7 @@
 //! Stories: what people do with rolecall, and what attackers try, against a real server. One file per capability.
 
+mod access_model;
+mod access_model_export;
 mod accounts;
 mod api_tokens;
 mod audit;
@@ -32,8 +34,6 @@ mod pooler;
 mod presets;
 mod preview;
 mod provisioner;
-mod provisioner_access;
-mod provisioner_access_export;
 mod provisioner_cases;
 mod provisioner_connections;
 mod provisioner_drift;
@@ -58,6 +58,7 @@ mod provisioner_specs;
 mod provisioner_templates;
 mod provisioner_tls;
 mod provisioner_versions;
+mod provisioner_warnings;
 mod provisioner_world;
 mod pyjwt;
 mod readme;

@@ -36,7 +36,7 @@ pub fn check(cli: &Cli, run: &RunArgs) -> Result<u8, Error> {
     let plan = Work::start(cli, run)?.each(execute::plan, false, None)?;
     if cli.json {
         print(&json(&plan))?;
-    } else if !plan.is_empty() && !cli.quiet {
+    } else if !cli.quiet && (!plan.is_empty() || plan.has_warnings()) {
         print(&text(&plan, false))?;
     }
     Ok(if plan.is_empty() { 0 } else { 2 })

@@ -96,7 +96,8 @@ fn many_grantees(request: &Request<'_>, present: &Present) -> Vec<String> {
     for object in
         present.objects.iter().filter(|object| object.acl.as_ref().is_some_and(|acl| acl.len() > MANY_GRANTEES))
     {
-        let grantees: HashSet<RoleId> = object.acl.iter().flatten().map(|item| item.grantee).collect();
+        let grantees: HashSet<RoleId> =
+            object.acl.iter().flatten().map(|item| item.grantee).filter(|grantee| *grantee != object.owner).collect();
         if grantees.len() > MANY_GRANTEES && request.desired.manages_schema(object.schema.as_deref()) {
             crowded.push((object.label(), grantees.len()));
         }

@@ -66,6 +66,11 @@ impl Plan {
         self.operations().next().is_none()
     }
 
+    /// Whether something deserves a look, though nothing is done about it.
+    pub fn has_warnings(&self) -> bool {
+        self.databases.iter().any(|database| !database.warnings.is_empty())
+    }
+
     /// How many operations have this sign and wait for no flag.
     pub fn count(&self, sign: Sign) -> usize {
         self.operations().filter(|operation| operation.sign == sign && operation.needs.is_none()).count()

@@ -23,7 +23,7 @@ pub fn text(plan: &Plan, hints: bool) -> String {
                 let _ = writeln!(out, "  {}", line(operation, width));
             }
         }
-        if hints && !database.warnings.is_empty() {
+        if !database.warnings.is_empty() {
             let _ = writeln!(out);
             for warning in &database.warnings {
                 let _ = writeln!(out, "{WARNING}! {}{WARNING:#}", printable(warning));

@@ -1,6 +1,6 @@
 //! More of the extension's own objects in a spec: servers, kits of roles, several databases, and the way back.
 
-use crate::provisioner_access::{APP, app, do_sql, nothing_to_do, refused};
+use crate::access_model::{APP, app, do_sql, nothing_to_do, refused};
 use crate::provisioner_world::{apply, rolecall, value};
 use crate::support::database;
 use rolecall_tests::Cluster;
