@@ -107,6 +107,10 @@ fn attempt_apply(client: &mut Client, job: &Job<'_>) -> Result<DatabasePlan, Err
     if job.agreed.is_some_and(|agreed| !agreed.does_the_same(&plan)) {
         return Err(Error::Stale);
     }
+    if let Some(operation) = plan.operations.iter().find(|operation| operation.asks) {
+        let message = format!("meanwhile \"{}\" has lost its password, so nothing was done", operation.who);
+        return Err(Error::mismatch(message, "run it again"));
+    }
     let ready = || plan.operations.iter().filter(|operation| operation.needs.is_none());
     let messages = messages(ready().flat_map(|operation| &operation.sql));
     let progress = job.progress.applying(&plan.database, ready().map(|operation| operation.sql.len()).sum());

@@ -44,6 +44,7 @@ mod provisioner_export_random;
 mod provisioner_faults;
 mod provisioner_going;
 mod provisioner_preflight;
+mod provisioner_prompt;
 mod provisioner_random;
 mod provisioner_random_checks;
 mod provisioner_random_facts;

@@ -130,6 +130,8 @@ pub enum PasswordSource {
     Environment(String),
     /// In a file, without its last line break.
     File(String),
+    /// Nowhere: it is asked for when a role has none yet.
+    Prompt,
 }
 
 /// A role being a member of another.

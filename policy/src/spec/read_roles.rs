@@ -100,13 +100,15 @@ fn password_source(cursor: &Cursor<'_>) -> Result<PasswordSource, SpecError> {
         // The value itself is kept out of the message: it is somebody's password.
         return Err(cursor
             .error("a password does not belong into the spec")
-            .hint("write {from_env: VARIABLE} or {from_file: PATH}"));
+            .hint("write {from_env: VARIABLE}, {from_file: PATH} or {prompt: true}"));
     }
     let mut fields = cursor.fields()?;
-    let source = match (fields.take("from_env"), fields.take("from_file")) {
-        (Some(variable), None) => PasswordSource::Environment(variable.text()?.to_owned()),
-        (None, Some(path)) => PasswordSource::File(path.text()?.to_owned()),
-        _ => return Err(cursor.error("give one of from_env and from_file")),
+    let prompt = fields.take("prompt").map(|flag| flag.bool()).transpose()?.filter(|asks| *asks);
+    let source = match (fields.take("from_env"), fields.take("from_file"), prompt) {
+        (Some(variable), None, None) => PasswordSource::Environment(variable.text()?.to_owned()),
+        (None, Some(path), None) => PasswordSource::File(path.text()?.to_owned()),
+        (None, None, Some(_)) => PasswordSource::Prompt,
+        _ => return Err(cursor.error("give one of from_env, from_file and prompt: true")),
     };
     fields.end()?;
     Ok(source)

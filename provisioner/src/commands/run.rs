@@ -61,14 +61,16 @@ pub fn apply(cli: &Cli, run: &RunArgs, yes: bool) -> Result<u8, Error> {
             return Ok(left(&plan));
         }
         confirm()?;
+        work.ask_for(&plan)?;
         agreed = Some(plan);
-    } else if let Some(saved) = &agreed {
+    } else if agreed.is_some() || work.may_ask() {
         // Before the first database is changed: all or nothing as far as that can be had.
         let plan = work.each(execute::plan, false, None)?;
-        if !saved.does_the_same(&plan) {
+        if agreed.as_ref().is_some_and(|saved| !saved.does_the_same(&plan)) {
             print(&text(&plan, false))?;
             return Err(Error::Stale);
         }
+        work.ask_for(&plan)?;
     }
     let done = work.each(execute::apply, true, agreed.as_ref())?;
     if cli.json {

@@ -6,7 +6,7 @@ use crate::connection::env;
 use crate::diff::{Request, Stage};
 use crate::error::Error;
 use crate::execute::Job;
-use crate::plan::{DatabasePlan, Plan, Saved};
+use crate::plan::{DatabasePlan, Plan, Saved, printable};
 use crate::progress::Progress;
 use policy::spec::{Contents, Desired, PasswordSource, Spec, Undeclared};
 use policy::sql::literal;
@@ -118,6 +118,22 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    /// Whether some passwords are typed where they are missing.
+    pub fn may_ask(&self) -> bool {
+        self.desired.roles.values().any(|role| role.password == Some(PasswordSource::Prompt))
+    }
+
+    /// Asks for the passwords that a plan is going to set.
+    ///
+    /// # Errors
+    /// No terminal, and passwords that are not typed twice alike.
+    pub fn ask_for(&mut self, plan: &Plan) -> Result<(), Error> {
+        for operation in plan.operations().filter(|operation| operation.asks) {
+            self.passwords.insert(operation.who.clone(), ask(&operation.who)?);
+        }
+        Ok(())
+    }
+
     /// Does the same in every database.
     ///
     /// # Errors
@@ -149,13 +165,30 @@ impl<'a> Work<'a> {
             databases.push(done.map_err(|error| in_database(error, &names, number, writes))?);
         }
         let compares = databases.iter().all(|database| database.superuser);
-        if !self.passwords.is_empty() && !compares {
+        let given = self.desired.roles.values().filter_map(|role| role.password.as_ref());
+        if given.filter(|source| **source != PasswordSource::Prompt).count() > 0 && !compares {
             anstream::eprintln!(
                 "note: only a superuser can compare passwords; those of existing roles are left as they are"
             );
         }
         Ok(Plan { spec: self.name.clone(), databases })
     }
+}
+
+/// A new password, typed twice.
+fn ask(role: &str) -> Result<String, Error> {
+    let failed = |_| {
+        let message = format!("the password of \"{role}\" should be typed, and nobody can be asked");
+        Error::mismatch(message, "run apply on a terminal, or write {from_env: VARIABLE} instead of {prompt: true}")
+    };
+    let role_shown = printable(role);
+    let first = rpassword::prompt_password(format!("New password of {role_shown}: ")).map_err(failed)?;
+    let second = rpassword::prompt_password(format!("Once more, of {role_shown}: ")).map_err(failed)?;
+    if first.is_empty() || first != second {
+        let message = format!("the password of \"{role}\" was not typed twice alike");
+        return Err(Error::mismatch(message, "run it again"));
+    }
+    Ok(first)
 }
 
 /// An error in one of several databases says in which, and what has become of the others.
@@ -225,6 +258,7 @@ fn passwords(desired: &Desired) -> Result<BTreeMap<String, String>, Error> {
                 let text = read.map_err(|source| Error::File { path: path.into(), source })?;
                 text.strip_suffix('\n').unwrap_or(&text).to_owned()
             }
+            PasswordSource::Prompt => continue,
         };
         if password.is_empty() || password.contains('\0') {
             let message = format!("the password of \"{role}\" is empty or holds a NUL character");

@@ -5,7 +5,7 @@ use crate::catalog::{Present, PresentRole, Resolved, RoleId, setting_items};
 use crate::error::Error;
 use crate::password;
 use crate::plan::{Attribute, Operation, Requirement, Sign};
-use policy::spec::{RoleOptions, ValidUntil};
+use policy::spec::{PasswordSource, RoleOptions, ValidUntil};
 use policy::sql::{identifier, literal};
 use std::collections::BTreeMap;
 
@@ -35,9 +35,15 @@ pub(super) fn diff(request: &Request<'_>, present: &Present, resolved: &Resolved
             created.push(operation.requiring(may.clone()));
         }
         // Only a superuser may read what is stored: others set the passwords of new roles and leave the rest.
-        let password = password.filter(|_| found.is_none() || present.session.superuser);
+        let may_set = found.is_none() || present.session.superuser;
         let found = found.unwrap_or(&fresh);
-        let further = comment(name, wanted, found).into_iter().chain(set_password(name, password, found));
+        let asked_for = wanted.password == Some(PasswordSource::Prompt);
+        let password = if asked_for {
+            (may_set && found.verifier.is_none()).then(|| typed_password(name, password))
+        } else {
+            set_password(name, password.filter(|_| may_set), found)
+        };
+        let further = comment(name, wanted, found).into_iter().chain(password);
         let further = further.chain(settings(name, wanted, found));
         changed.extend(further.map(|operation| operation.requiring(may.clone())));
     }
@@ -113,9 +119,20 @@ fn set_password(name: &str, password: Option<&str>, found: &PresentRole) -> Opti
         return None;
     }
     let mut operation = Operation::new(SECTION, Sign::Change, name, "password (not shown)", Vec::new());
-    let verifier = password::verifier(password);
-    operation.secret.push(format!("ALTER ROLE {} PASSWORD {}", identifier(name), literal(&verifier)));
+    operation.secret.push(alter_password(name, password));
     Some(operation)
+}
+
+fn alter_password(name: &str, password: &str) -> String {
+    format!("ALTER ROLE {} PASSWORD {}", identifier(name), literal(&password::verifier(password)))
+}
+
+/// A password that somebody types, or has typed by now.
+fn typed_password(name: &str, password: Option<&str>) -> Operation {
+    let mut operation = Operation::new(SECTION, Sign::Change, name, "password (asked for by apply)", Vec::new());
+    operation.asks = password.is_none();
+    operation.secret.extend(password.map(|password| alter_password(name, password)));
+    operation
 }
 
 fn settings(name: &str, wanted: &RoleOptions, found: &PresentRole) -> Vec<Operation> {

@@ -101,6 +101,9 @@ pub struct Operation {
     /// Statements that hold a password's verifier, never shown.
     #[serde(skip)]
     pub secret: Vec<String>,
+    /// Whether it sets a password that somebody has yet to type.
+    #[serde(skip)]
+    pub asks: bool,
     /// What it takes to do it.
     #[serde(skip)]
     pub requires: Vec<Requirement>,
@@ -118,6 +121,7 @@ impl Operation {
             needs: None,
             sql,
             secret: Vec::new(),
+            asks: false,
             requires: Vec::new(),
         }
     }

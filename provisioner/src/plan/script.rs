@@ -24,7 +24,7 @@ pub fn script(plan: &Plan) -> String {
                 let text = if waiting { format!("-- {}", sql.replace('\n', "\n-- ")) } else { sql.clone() };
                 let _ = writeln!(out, "{text};");
             }
-            if !operation.secret.is_empty() {
+            if operation.asks || !operation.secret.is_empty() {
                 let who = operation.who.replace(['\n', '\r'], " ");
                 let _ = writeln!(out, "-- the password of {who} is set by apply only");
             }

@@ -97,6 +97,10 @@ fn password() -> Value {
     json!({"anyOf": [
         source("from_env", "An environment variable."),
         source("from_file", "A file; its last line break does not count."),
+        requiring(
+            object(&[("prompt", json!({"const": true, "description": "Asked for by apply where the role has none."}))]),
+            &["prompt"],
+        ),
     ]})
 }
 
