@@ -5,6 +5,7 @@ mod dependents;
 mod names;
 mod read;
 mod resolve;
+mod session;
 mod settings;
 
 pub use acl::{AclItem, parse as parse_acl};
@@ -12,6 +13,7 @@ pub use dependents::Dependents;
 pub use names::{Names, RoleId};
 pub use read::{Reader, number, rows, snapshot, text};
 pub use resolve::{Resolved, resolve};
+pub use session::Session;
 pub use settings::setting_items;
 
 use policy::spec::{Kind, Pattern};
@@ -38,26 +40,6 @@ pub struct Present {
     pub followers: HashSet<u32>,
     /// What hangs on roles that shall be gone.
     pub dependents: HashMap<RoleId, Dependents>,
-}
-
-/// The server and who asks it.
-pub struct Session {
-    /// Its `server_version_num`.
-    pub version: u32,
-    /// Its version as people write it.
-    pub version_text: String,
-    /// The database.
-    pub database: String,
-    /// The role that asks.
-    pub executor: String,
-    /// Whether that is a superuser.
-    pub superuser: bool,
-    /// Whether it may make roles.
-    pub createrole: bool,
-    /// Whether it may ask the extension which views it made; not where there is no extension.
-    pub knows_followers: bool,
-    /// What it is granted of roles it makes, from PostgreSQL 16 on.
-    pub self_grant: String,
 }
 
 /// A role that exists.

@@ -2,6 +2,7 @@
 
 use super::acl::{elements, parse};
 use super::names::{Names, RoleId};
+use super::session::session;
 use super::{AclItem, DefaultAcl, Object, Present, PresentMembership, PresentRole, Session};
 use crate::error::Error;
 use policy::spec::{Desired, Kind, RelationKind, RoutineKind};
@@ -54,28 +55,6 @@ pub fn snapshot(client: &mut Client, reader: &Reader<'_>) -> Result<Present, Err
     // The server's own order changes with every change to a row.
     objects.sort_by(|a, b| (a.kind, &a.reference).cmp(&(b.kind, &b.reference)));
     Ok(Present { session, names, roles, memberships, objects, defaults, links, followers, dependents })
-}
-
-fn session(client: &mut Client) -> Result<Session, Error> {
-    let rows = rows(
-        client,
-        "SELECT current_database(), current_user, current_setting('server_version_num'), \
-         split_part(current_setting('server_version'), ' ', 1), rolsuper, rolcreaterole, \
-         current_setting('createrole_self_grant', true), \
-         has_table_privilege(to_regclass('rolecall.exposed_views'), 'SELECT') \
-         FROM pg_roles WHERE rolname = current_user",
-    )?;
-    let row = rows.first().ok_or_else(|| Error::Unexpected("the server does not know the current role".to_owned()))?;
-    Ok(Session {
-        database: text(row, 0)?,
-        executor: text(row, 1)?,
-        version: number(row, 2)?,
-        version_text: text(row, 3)?,
-        superuser: flag(row, 4),
-        createrole: flag(row, 5),
-        self_grant: row.get(6).unwrap_or_default().to_owned(),
-        knows_followers: flag(row, 7),
-    })
 }
 
 pub(super) struct Catalog<'a> {
@@ -421,6 +400,6 @@ fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
     text.parse().map_err(|_| Error::Unexpected(format!("\"{text}\" is no number")))
 }
 
-fn flag(row: &SimpleQueryRow, column: usize) -> bool {
+pub(super) fn flag(row: &SimpleQueryRow, column: usize) -> bool {
     row.get(column) == Some("t")
 }
