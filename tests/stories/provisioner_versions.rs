@@ -34,6 +34,33 @@ fn privileges_on_parameters() {
 }
 
 #[test]
+fn several_grantors_of_one_membership_are_told_apart() {
+    let cluster = Cluster::start(&[]);
+    let db = cluster.plain_database();
+    if server_version(&mut db.admin()) < 16 {
+        return;
+    }
+    let memberships = json!([
+        {"role": "grp", "member": "bob", "admin": true},
+        {"role": "grp", "member": "alice", "inherit": false, "set": true, "grantor": "postgres"},
+        {"role": "grp", "member": "alice", "inherit": true, "set": false, "grantor": "bob"},
+    ]);
+    let spec = json!({"roles": {"grp": {}, "alice": {}, "bob": {}}, "memberships": memberships}).to_string();
+    apply(&db, &spec);
+    assert_eq!(rolecall(&db, &["plan", "--revoke"], &spec).code, 0);
+    let held = "alice in grp by bob inherit, alice in grp by postgres set, bob in grp by postgres admin inherit set";
+    assert_eq!(value(&mut db.admin(), MEMBERSHIPS), held);
+    let exported = rolecall(&db, &["export"], "");
+    let plan = rolecall(&db, &["plan", "--revoke"], &exported.out);
+    assert!(plan.code == 0 && exported.err.is_empty(), "{exported:?}{plan:?}");
+    // One of the two goes.
+    let absent = json!({"memberships": [{"role": "grp", "member": "alice", "grantor": "bob", "ensure": "absent"}]});
+    apply(&db, &absent.to_string());
+    let left = "alice in grp by postgres set, bob in grp by postgres admin inherit set";
+    assert_eq!(value(&mut db.admin(), MEMBERSHIPS), left);
+}
+
+#[test]
 fn options_of_memberships() {
     let since_16 = |name, setup, memberships, flags, facts| Case {
         since: 16,

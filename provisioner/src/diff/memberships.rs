@@ -275,7 +275,7 @@ fn new_options(wanted: &Membership, present: &Present) -> String {
 
 /// Whether all that is wanted is what a role's maker has anyway.
 fn is_admin_only(wanted: &Membership, edges: &[&PresentMembership]) -> bool {
-    !edges.is_empty() && wanted.admin == Some(true) && wanted.inherit == Some(false) && wanted.set == Some(false)
+    !edges.is_empty() && wanted.admin == Some(true) && wanted.inherit != Some(true) && wanted.set != Some(true)
 }
 
 /// Before PostgreSQL 16 a membership has one edge, whoever granted it.

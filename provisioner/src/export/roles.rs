@@ -37,7 +37,12 @@ fn role(source: &Source, id: RoleId, groups: &Groups<'_>) -> Node {
         entries.push(("comment", Node::text(&role.comment)));
     }
     if let Some(groups) = groups.get(&id) {
-        let mut groups: Vec<Node> = groups.iter().map(|(name, edges)| group(role, name, edges)).collect();
+        let names = &source.present.names;
+        let written = groups.iter().flat_map(|(name, edges)| match is_uniform(edges) {
+            true => vec![group(role, name, edges)],
+            false => edges.iter().map(|edge| group_by(name, edge, names.name(edge.grantor))).collect(),
+        });
+        let mut groups: Vec<Node> = written.collect();
         let groups = if groups.len() == 1 { groups.remove(0) } else { Node::List(groups) };
         entries.push(("member_of", groups));
     }
@@ -68,16 +73,23 @@ fn groups<'a>(source: &'a Source, notes: &mut Notes) -> Groups<'a> {
             notes.add(format!("members of the system are not written: {member}, who is in"), group);
         }
     }
-    for (member, of_member) in &groups {
-        for (group, edges) in of_member {
-            let same = |edge: &&&PresentMembership| (edge.inherit, edge.set) == (edges[0].inherit, edges[0].set);
-            if edges.iter().filter(same).count() < edges.len() {
-                let label = format!("{} in {group}", names.name(*member));
-                notes.add("members by several grants with different options, which a spec says once", label);
-            }
-        }
-    }
     groups
+}
+
+/// Whether all grantors gave the same options, so that a spec need not tell them apart.
+fn is_uniform(edges: &[&PresentMembership]) -> bool {
+    edges.iter().all(|edge| (edge.inherit, edge.set) == (edges[0].inherit, edges[0].set))
+}
+
+/// What one of several grantors gave.
+fn group_by(name: &str, edge: &PresentMembership, grantor: &str) -> Node {
+    Node::map([
+        ("role", Node::text(name)),
+        ("grantor", Node::text(grantor)),
+        ("admin", Node::Bool(edge.admin)),
+        ("inherit", Node::Bool(edge.inherit)),
+        ("set", Node::Bool(edge.set)),
+    ])
 }
 
 /// Without options INHERIT is as the member has it.
