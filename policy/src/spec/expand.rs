@@ -174,7 +174,7 @@ fn write_out(
             at: used.at,
             to: to.clone(),
             privileges: grant.privileges,
-            all: false,
+            all: grant.all,
             on,
             except: grant.except.clone(),
             grant_option: false,
@@ -190,7 +190,7 @@ fn write_out(
                 kind: default.kind.broad(),
                 to: to.clone(),
                 privileges: default.privileges,
-                all: false,
+                all: default.all,
                 grant_option: false,
                 ensure: Ensure::Present,
             });

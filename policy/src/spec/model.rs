@@ -181,6 +181,8 @@ pub struct Template {
 pub struct TemplateGrant {
     /// What is granted.
     pub privileges: Privileges,
+    /// Whether all privileges were meant, of which an old server may have fewer.
+    pub all: bool,
     /// On what.
     pub kind: Kind,
     /// Names left out.

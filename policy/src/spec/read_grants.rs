@@ -275,6 +275,6 @@ pub(super) fn template_grant(cursor: &Cursor<'_>) -> Result<TemplateGrant, SpecE
     if kind != Kind::Schema && !kind.lies_in_schema() {
         return Err(on.error(format!("a template is about a schema and what lies in it, not about a {}", kind.word())));
     }
-    let (privileges, _) = privileges(&granted, kind, kind.privileges() - Privileges::MAINTAIN)?;
-    Ok(TemplateGrant { privileges, kind, except })
+    let (privileges, all) = privileges(&granted, kind, kind.privileges())?;
+    Ok(TemplateGrant { privileges, all, kind, except })
 }

@@ -11,7 +11,8 @@ const MANY: usize = 4;
 
 /// All sections, in the order people read them.
 pub(super) fn sections(source: &Source, roles: Vec<(String, Node)>, found: Templates) -> Vec<Section> {
-    let templates = found.templates.iter().map(|template| (template.name.clone(), of_template(template))).collect();
+    let templates =
+        found.templates.iter().map(|template| (template.name.clone(), of_template(source, template))).collect();
     let grants = merge(found.lines);
     let grants = grants.iter().map(|line| of_line(source, line)).collect();
     let defaults = merge_defaults(found.defaults);
@@ -51,13 +52,13 @@ fn patterns<'a>(names: impl IntoIterator<Item = &'a String>) -> impl Iterator<It
     names.into_iter().map(|name| Node::Text(Pattern::escape(name)))
 }
 
-fn of_template(template: &Template) -> Node {
+fn of_template(source: &Source, template: &Template) -> Node {
     let mut entries = Vec::new();
     entries.extend(template.inherits.iter().map(|parent| ("inherits", Node::text(parent))));
     let Profile { grants, defaults } = &template.own;
     for (key, of_kind) in [("grants", grants), ("default_privileges", defaults)] {
         let pair = |(kind, set): (&Kind, &Privileges)| {
-            let all = kind.privileges() - Privileges::MAINTAIN;
+            let all = source.known_here(kind.privileges());
             Node::List(vec![privileges(*set, all), Node::text(kind.word())])
         };
         let pairs: Vec<Node> = of_kind.iter().map(pair).collect();

@@ -47,6 +47,7 @@ schemas: {s: {owner: o, creators: [o, {members_of: p}], templates: [r, w]}, t: {
     "manage: {roles: 'a*', schemas: [s], ignore: [x], undeclared: revoke}",
     "retire: {a: {reassign_to: b, terminate_sessions: false}, c: }",
     "roles: {a: {password: {prompt: true}}}",
+    "templates: {r: {grants: [[MAINTAIN, table]], default_privileges: [[MAINTAIN, table]]}}",
     "retire: [a, b]",
     "owners: [{owner: o, on: {type: table, schema: s, name: '*'}, except: [t]}, {owner: o, on: schema s}]",
     "creators: [a, {members_of: b}]",
