@@ -15,7 +15,9 @@ fn shop_spec(reader: &str) -> String {
 
 #[test]
 fn undeclared_privileges_are_told_and_left_until_revoke_is_given() {
-    let db = Cluster::shared().plain_database();
+    // Of its own: other stories would write into the cluster's catalogs.
+    let cluster = Cluster::start(&[]);
+    let db = cluster.plain_database();
     db.admin().batch_execute(SHOP).expect("a shop");
     let reader = format!("{}_reader", db.name);
     let spec = shop_spec(&reader);
