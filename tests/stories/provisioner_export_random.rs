@@ -4,7 +4,7 @@ use crate::provisioner_export::{access, differences, exported};
 use crate::provisioner_world::rolecall;
 use crate::support::rounds;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngSeed, TestRunner};
 use rolecall_tests::{Cluster, Database};
 
 const ROLES: &str =
@@ -144,6 +144,11 @@ fn whatever_was_granted_comes_back() {
         cases: 2 * rounds() as u32,
         max_shrink_iters: 0,
         failure_persistence: None,
+        // The same states every time; PROPTEST_RNG_SEED asks for others.
+        rng_seed: match Config::default().rng_seed {
+            RngSeed::Random => RngSeed::Fixed(20_261_125),
+            fixed => fixed,
+        },
         ..Config::default()
     });
     let states = prop::collection::vec(statement(), 1..60);

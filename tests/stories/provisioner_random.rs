@@ -180,7 +180,9 @@ impl World {
         let fingerprint = written(admin);
         let again = go(&["plan", "--json"]);
         let left = self::operations(&again);
-        let is_settled = left.len() == waiting && left.iter().all(|operation| !operation["needs"].is_null());
+        // What a role that nobody declares would lose when it is dropped may have gone by --revoke.
+        let kept = |of: &[Value]| of.iter().filter(|one| !one["needs"].is_null() && one["needs"] != "--drop").count();
+        let is_settled = kept(&left) == kept(&operations) && left.iter().all(|one| !one["needs"].is_null());
         ensure(is_settled, || format!("{waiting} should be left: {left:#?}\nafter\n{}", script.out))?;
         go(&["apply", "--yes"]);
         ensure(written(admin) == fingerprint, || "a second apply wrote something".to_owned())?;
@@ -272,8 +274,7 @@ fn written_out(value: &Value, backwards: bool) -> String {
 #[test]
 fn whatever_there_is_and_is_asked_for() {
     let cases = std::env::var("ROLECALL_ROUNDS").map_or(20, |rounds| rounds.parse().expect("a number"));
-    let seed: u64 = std::env::var("ROLECALL_SEED")
-        .map_or_else(|_| std::time::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64, |seed| seed.parse().unwrap());
+    let seed: u64 = std::env::var("ROLECALL_SEED").map_or(20_261_125, |seed| seed.parse().expect("a number"));
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
