@@ -5,6 +5,7 @@
 //! hand (identity in a setting, every function call wrapped in a sub-select so that it runs once). What counts are the
 //! ratios to the limit.
 
+mod acls;
 mod cases;
 mod clients;
 mod filters;
@@ -25,12 +26,12 @@ const ROUNDS: usize = 31;
 /// How long a contender runs per turn: once where that takes longer.
 const SLICE: Duration = Duration::from_millis(40);
 
-/// `bench [PART [WHICH]]`: only the part `basics`, `filters` or `provisioner`; of the filters the rules with
+/// `bench [PART [WHICH]]`: only the part `basics`, `acls`, `filters` or `provisioner`; of the filters the rules with
 /// WHICH in their name.
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let part = arguments.first().map_or("", String::as_str);
-    assert!(["", "basics", "filters", "provisioner"].contains(&part), "there is no part {part}");
+    assert!(["", "basics", "acls", "filters", "provisioner"].contains(&part), "there is no part {part}");
     if ["", "provisioner"].contains(&part) {
         provisioner::measure();
     }
@@ -39,10 +40,13 @@ fn main() {
     }
     let cluster = Cluster::start(&["shared_buffers=2GB", "jit=off", "shared_preload_libraries=rolecall"]);
     let database = cluster.database();
-    if part != "filters" {
+    if ["", "basics"].contains(&part) {
         basics(&database);
     }
-    if part != "basics" {
+    if ["", "acls"].contains(&part) {
+        println!("{}", acls::measure_all(&cluster.database()));
+    }
+    if ["", "filters"].contains(&part) {
         println!("Laying out {} posts five times ...", posts::POSTS);
         let which = arguments.get(1).map_or("", String::as_str);
         println!("{}", filters::measure(&cluster.database(), which));
