@@ -187,7 +187,7 @@ fn one_world(lists: &[Vec<Entry>], round: usize) {
         }
         let may = |id: usize, right: usize| {
             let (allowed, denied) = judge(&lists[id], &names, right);
-            let by_rule = permitted && names.contains("r0") && id % 3 == 0 && (right == 1 || right == 3);
+            let by_rule = permitted && names.contains("r0") && id.is_multiple_of(3) && (right == 1 || right == 3);
             username == "root" || allowed || (by_rule && !denied)
         };
         let expect = |rights: &[usize]| {

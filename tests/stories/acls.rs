@@ -297,8 +297,8 @@ fn a_role_that_acls_name_keeps_its_name() {
     for (role, call) in
         [("staff", "rename_role('staff', 'crew')"), ("staff", "drop_role('staff')"), ("clerk", "drop_role('clerk')")]
     {
-        let says = format!("ACLs of public.documents name it");
-        refused(&mut admin, &format!("SELECT rolecall.{call}"), "2BP01", &says);
+        let says = "ACLs of public.documents name it";
+        refused(&mut admin, &format!("SELECT rolecall.{call}"), "2BP01", says);
         assert!(one::<bool>(&mut admin, &format!("SELECT EXISTS (SELECT FROM rolecall.roles WHERE name = '{role}')")));
     }
     run(
