@@ -19,16 +19,21 @@ use std::path::PathBuf;
 
 /// The `rolecall` program: `ROLECALL_BIN`, else the one cargo built beside this test binary.
 pub fn program() -> PathBuf {
-    std::env::var_os("ROLECALL_BIN").map_or_else(beside_this_binary, PathBuf::from)
+    std::env::var_os("ROLECALL_BIN").map_or_else(|| beside_this_binary("rolecall"), PathBuf::from)
 }
 
-fn beside_this_binary() -> PathBuf {
+/// The example of a worker that cargo built beside this test binary.
+pub fn worker() -> PathBuf {
+    beside_this_binary("worker")
+}
+
+fn beside_this_binary(name: &str) -> PathBuf {
     let me = std::env::current_exe().expect("the path of this program");
     let mut dir = me.parent().expect("a program lies in a directory");
     if dir.ends_with("deps") {
         dir = dir.parent().expect("deps lies in the profile's directory");
     }
-    let bin = dir.join("rolecall");
+    let bin = dir.join(name);
     assert!(bin.exists(), "{} is missing: run `make build` first", bin.display());
     bin
 }

@@ -20,6 +20,11 @@ impl Pooler {
 
     /// Pools connections of `user` to `database`; `mode` is pgbouncer's `pool_mode`.
     pub fn start(database: &Database<'_>, user: &str, mode: &str) -> Self {
+        Self::with_connections(database, user, mode, Self::CONNECTIONS)
+    }
+
+    /// The same with another number of connections to the server.
+    pub fn with_connections(database: &Database<'_>, user: &str, mode: &str, connections: usize) -> Self {
         let account = Account::current();
         let mut scratch = Scratch::new(account, "pid", "TERM");
         let directory = scratch.path().display();
@@ -41,7 +46,6 @@ impl Pooler {
             name = database.name,
             server = database.cluster().socket().display(),
             port = crate::cluster::PORT,
-            connections = Self::CONNECTIONS,
         );
         let file = scratch.path().join("pgbouncer.ini");
         std::fs::write(&file, settings).expect("pgbouncer's settings");
@@ -62,6 +66,12 @@ impl Pooler {
         let mut config = Config::new();
         config.host_path(self.scratch.path()).port(PORT).user(&self.user).dbname(&self.database);
         config.connect(NoTls)
+    }
+
+    /// How to connect, for a program that is told by a string.
+    pub fn address(&self) -> String {
+        let directory = self.scratch.path().display();
+        format!("host={directory} port={PORT} user={} dbname={}", self.user, self.database)
     }
 
     fn await_ready(&mut self) {

@@ -64,6 +64,7 @@ mod provisioner_versions;
 mod provisioner_warnings;
 mod provisioner_world;
 mod pyjwt;
+mod queue_chaos;
 mod readme;
 mod refusals;
 mod registration;
