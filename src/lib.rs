@@ -25,6 +25,7 @@ mod permissions;
 mod policies;
 mod presets;
 mod query;
+mod queues;
 mod refusal;
 mod registration;
 mod relation_views;
