@@ -82,7 +82,7 @@ fn lay_out(admin: &mut Client, app: &str) {
               FROM generate_series(1, {ROWS}) n;"#
         ))
         .expect("the rows");
-    let each = EACH.replace("NAMES", "(SELECT current_setting('app.names', true)::text[])");
+    let each = EACH.replace("NAMES", "(SELECT current_setting('app.names', true))::text[]");
     for kind in TABLES {
         for suffix in ["", "_open", "_policy"] {
             let name = format!("{kind}{suffix}");

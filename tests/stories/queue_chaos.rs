@@ -5,7 +5,7 @@
 
 use crate::support::*;
 use postgres::Client;
-use proptest::prelude::RngCore;
+use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use rolecall_tests::{Cluster, Database, Pooler};
 use std::cell::RefCell;
