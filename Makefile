@@ -1,7 +1,7 @@
 ## make demo     show rolecall at work on a throw-away server
 ## make test     build everything and run the tests, on a throw-away server too
 ## make matrix   run the program's stories on PostgreSQL 14 to 18; SERVERS: directories of further servers' programs
-## make bench    measure, in a release build; one part only with ONLY=basics, acls, filters or provisioner
+## make bench    measure, in a release build; one part only with ONLY=basics, acls, queues, filters or provisioner
 ## make lint     formatting and clippy
 ## make build    build the extension and the program, without optimisation
 ## make clean    remove all that the commands above have left

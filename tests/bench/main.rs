@@ -13,6 +13,7 @@ mod identity;
 mod posts;
 mod provisioner;
 mod provisioner_specs;
+mod queues;
 mod roles;
 mod rules;
 
@@ -26,16 +27,22 @@ const ROUNDS: usize = 31;
 /// How long a contender runs per turn: once where that takes longer.
 const SLICE: Duration = Duration::from_millis(40);
 
-/// `bench [PART [WHICH]]`: only the part `basics`, `acls`, `filters` or `provisioner`; of the filters the rules with
+/// `bench [PART [WHICH]]`: only the part `basics`, `acls`, `queues`, `filters` or `provisioner`; of the filters the rules with
 /// WHICH in their name.
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let part = arguments.first().map_or("", String::as_str);
-    assert!(["", "basics", "acls", "filters", "provisioner"].contains(&part), "there is no part {part}");
+    assert!(["", "basics", "acls", "queues", "filters", "provisioner"].contains(&part), "there is no part {part}");
     if ["", "provisioner"].contains(&part) {
         provisioner::measure();
     }
     if part == "provisioner" {
+        return;
+    }
+    if ["", "queues"].contains(&part) {
+        println!("{}", queues::measure());
+    }
+    if part == "queues" {
         return;
     }
     let cluster = Cluster::start(&["shared_buffers=2GB", "jit=off", "shared_preload_libraries=rolecall"]);
