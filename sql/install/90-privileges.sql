@@ -11,8 +11,13 @@ BEGIN
     END LOOP;
 END $$;
 GRANT USAGE ON SCHEMA rolecall TO PUBLIC;
-GRANT SELECT ON rolecall.audit_log, rolecall.my_tokens TO PUBLIC;
+GRANT SELECT ON rolecall.audit_log, rolecall.my_tokens, rolecall.my_work_items TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION rolecall.invalidate_sessions(), rolecall.record_change(), rolecall.refuse_change(),
     rolecall.keep_one_everybody(), rolecall.follow_rename(regclass, name, name), rolecall.note_columns(),
     rolecall.include_children(regclass), rolecall.recompile(regclass), rolecall.refresh_exposed(regclass), rolecall.touches_support(internal),
     rolecall.touches(oid, text, text[], boolean, text[]), rolecall.after_table(), rolecall.after_drop() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION rolecall.must_administer(text), rolecall.keep_pool(), rolecall.work_queue(text, text),
+    rolecall.held_item(bigint, int), rolecall.due_after(interval), rolecall.wake_pool(text),
+    rolecall.add_item(rolecall.work_queues, jsonb, int, interval, text, jsonb),
+    rolecall.finish_item(rolecall.work_items, text, jsonb, text), rolecall.fail_run(rolecall.work_items, text, boolean),
+    rolecall.settle_due_items(text) FROM PUBLIC;
