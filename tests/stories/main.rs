@@ -85,3 +85,5 @@ mod support;
 mod token_attacks;
 mod tokens;
 mod truncate;
+mod work_queue_races;
+mod work_queues;
