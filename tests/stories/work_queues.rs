@@ -348,6 +348,11 @@ fn a_pool_is_woken_by_what_is_ready() {
     woken("a copy", true);
     run(robot, "SELECT rolecall.retry_item(1)");
     woken("one put back", true);
+    push(robot, 3, ", delay => '0.2 seconds'");
+    std::thread::sleep(Duration::from_millis(300));
+    woken("one whose delay ends is noticed by the next pop", false);
+    pop(robot, "'orders'").unwrap();
+    woken("which wakes those who wait for it", true);
 }
 
 #[test]
