@@ -227,7 +227,7 @@ COMMENT ON FUNCTION rolecall.fail_run(rolecall.work_items, text, boolean) IS
     'Ends a run: the item is tried again or, when it was the last one, failed';
 
 -- At most so much that a pop does not become slow; others who pop at the same time leave it to the first one.
-CREATE FUNCTION rolecall.settle_due_items(q rolecall.work_queues) RETURNS void
+CREATE FUNCTION rolecall.settle_due_items(q rolecall.work_queues, moment timestamptz) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, rolecall, pg_temp
     SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 DECLARE
@@ -235,21 +235,21 @@ DECLARE
 BEGIN
     UPDATE work_items SET due = NULL WHERE id = ANY (ARRAY(
         SELECT w.id FROM work_items w
-         WHERE w.queue = q.name AND w.due <= clock_timestamp() AND w.state IN ('new', 'retry')
+         WHERE w.queue = q.name AND w.due <= moment AND w.state IN ('new', 'retry')
          ORDER BY w.due LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED));
     IF FOUND THEN
         PERFORM wake_pool(q.pool);
     END IF;
     FOR i IN
         SELECT * FROM work_items w
-         WHERE w.queue = q.name AND w.due <= clock_timestamp() AND w.state = 'processing'
+         WHERE w.queue = q.name AND w.due <= moment AND w.state = 'processing'
          ORDER BY w.due LIMIT 100 FOR NO KEY UPDATE SKIP LOCKED
     LOOP
         PERFORM fail_run(i, 'lease ended', false);
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION rolecall.settle_due_items(rolecall.work_queues) IS
+COMMENT ON FUNCTION rolecall.settle_due_items(rolecall.work_queues, timestamptz) IS
     'Makes items ready whose delay has ended, and ends the runs whose lease has';
 
 CREATE FUNCTION rolecall.push_item(queue text, payload jsonb, priority int DEFAULT 2, delay interval DEFAULT NULL)
@@ -278,15 +278,17 @@ DECLARE
     "right" text := 'invoke';
     q       work_queues := work_queue(queue, "right");
     me      text := identity();
+    -- Compared with a function that is volatile, due could not be looked up in an index.
+    moment  timestamptz := clock_timestamp();
     popped  jsonb;
 BEGIN
     IF (lease > '0') IS NOT TRUE THEN
         RAISE invalid_parameter_value USING MESSAGE = 'lease must be more than 0';
     END IF;
-    IF EXISTS (SELECT FROM work_items w WHERE w.queue = q.name AND w.due <= clock_timestamp()) THEN
-        PERFORM settle_due_items(q);
+    IF EXISTS (SELECT FROM work_items w WHERE w.queue = q.name AND w.due <= moment) THEN
+        PERFORM settle_due_items(q, moment);
     END IF;
-    UPDATE work_items i SET state = 'processing', due = clock_timestamp() + lease, consumer = me, run = i.run + 1
+    UPDATE work_items i SET state = 'processing', due = moment + lease, consumer = me, run = i.run + 1
      WHERE i.id = (SELECT w.id FROM work_items w
                     WHERE w.queue = q.name AND w.state IN ('new', 'retry') AND w.due IS NULL
                     ORDER BY w.priority, w.id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)

@@ -20,4 +20,4 @@ REVOKE EXECUTE ON FUNCTION rolecall.must_administer(text), rolecall.keep_pool(),
     rolecall.held_item(bigint, int), rolecall.due_after(interval), rolecall.wake_pool(text),
     rolecall.add_item(rolecall.work_queues, jsonb, int, interval, text, jsonb),
     rolecall.finish_item(rolecall.work_items, text, jsonb, text), rolecall.fail_run(rolecall.work_items, text, boolean),
-    rolecall.settle_due_items(rolecall.work_queues) FROM PUBLIC;
+    rolecall.settle_due_items(rolecall.work_queues, timestamptz) FROM PUBLIC;

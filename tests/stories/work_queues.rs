@@ -34,7 +34,7 @@ impl Work {
                 "SELECT rolecall.create_user('{name}', roles => '{roles}', id => '{name}', database_role => '{login}')"
             );
             run(&mut admin, &create);
-            database.connect(&login)
+            connect(&database, name)
         };
         let (robot, other) = (user("robot", "{robots}"), user("other", "{fleet}"));
         let outsider = user("outsider", "{}");
@@ -42,9 +42,10 @@ impl Work {
     }
 }
 
-/// Another connection of the robot.
-pub fn robot(database: &Database) -> Client {
-    database.connect(&format!("{}_robot", database.name))
+/// A connection of one of them, on which nothing waits for ever.
+pub fn connect(database: &Database, name: &str) -> Client {
+    let login = format!("{}_{name}", database.name);
+    database.connect_with(&login, "-c statement_timeout=20s").expect("the login connects")
 }
 
 /// Puts `{"n": n}` into `orders`, with what follows the payload in the call; its number.
