@@ -3,7 +3,7 @@
 use crate::support::*;
 use postgres::Client;
 use postgres::fallible_iterator::FallibleIterator;
-use rolecall_tests::Database;
+use rolecall_tests::{Database, sqlstate};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -184,12 +184,11 @@ fn who_is_not_in_the_pool_learns_nothing() {
     let item = push(&mut work.robot, 1, "");
     pop(&mut work.robot, "'orders'").unwrap();
     for queue in ["orders", "no such"] {
-        let push = format!("SELECT rolecall.push_item('{queue}', '1')");
-        let pop = format!("SELECT rolecall.pop_item('{queue}')");
-        let message = format!("permission denied: you may not push to work queue \"{queue}\"");
-        refused(&mut work.outsider, &push, "42501", &message);
-        let message = format!("permission denied: you may not pop from work queue \"{queue}\"");
-        refused(&mut work.outsider, &pop, "42501", &message);
+        for (call, verb) in [("push_item($1, '1')", "push to"), ("pop_item($1)", "pop from")] {
+            let call = format!("SELECT rolecall.{call}");
+            let message = format!("permission denied: you may not {verb} work queue \"{queue}\"");
+            assert_eq!(sqlstate(work.outsider.execute(&call, &[&queue])), ("42501".to_owned(), message));
+        }
     }
     for item in [item, 99] {
         for call in
