@@ -6,7 +6,7 @@ use comfy_table::Table;
 use postgres::{Client, Statement};
 use rolecall_tests::Database;
 
-const ROWS: i64 = 300_000;
+const ROWS: i64 = 100_000;
 
 /// By hand, over the `jsonb` of each row; `NAMES` are the reader's.
 const EACH: &str = "EXISTS (SELECT FROM jsonb_array_elements(acl) e

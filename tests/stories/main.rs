@@ -91,3 +91,5 @@ mod token_attacks;
 mod tokens;
 mod truncate;
 mod workflows;
+mod work_queue_races;
+mod work_queues;
