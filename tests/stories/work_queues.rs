@@ -246,6 +246,55 @@ fn a_right_that_is_lost_is_lost_at_once() {
 }
 
 #[test]
+fn a_queues_acl_lets_others_push_or_pop_and_keeps_members_out() {
+    let mut work = Work::new();
+    let acl = |admin: &mut Client, acl: &str| {
+        admin.execute("UPDATE rolecall.work_queues SET acl = $1::text::jsonb WHERE name = 'orders'", &[&acl]).unwrap();
+    };
+    let refused_push = |client: &mut Client| {
+        refused(client, "SELECT rolecall.push_item('orders', '1')", "42501", "you may not push to");
+    };
+    let refused_pop = |client: &mut Client| {
+        refused(client, "SELECT rolecall.pop_item('orders')", "42501", "you may not pop from");
+    };
+    let items = "SELECT item FROM rolecall.my_work_items ORDER BY item";
+    push(&mut work.robot, 1, "");
+    // In one transaction, so that the plans of a session that had no right stay.
+    run(&mut work.outsider, "BEGIN");
+    for _ in 0..7 {
+        run(&mut work.outsider, "SAVEPOINT s");
+        refused_push(&mut work.outsider);
+        run(&mut work.outsider, "ROLLBACK TO s");
+    }
+    acl(&mut work.admin, r#"[{"id": "outsider", "rights": ["create"]}]"#);
+    assert_eq!(push(&mut work.outsider, 2, ""), 2);
+    run(&mut work.outsider, "COMMIT");
+    assert_eq!(column(&mut work.outsider, items), ["2"], "one's own, not those of others");
+    refused_pop(&mut work.outsider);
+    refused(&mut work.outsider, "SELECT rolecall.retry_item(2)", "42501", "you may not retry item 2");
+
+    acl(
+        &mut work.admin,
+        r#"[{"id": "outsider", "rights": ["invoke"]}, {"id": "fleet", "rights": ["invoke"], "deny": true}]"#,
+    );
+    assert_eq!(pop(&mut work.outsider, "'orders'").unwrap()["item"], json!(1));
+    assert_eq!(column(&mut work.outsider, items), ["1", "2"]);
+    refused_push(&mut work.outsider);
+    refused_pop(&mut work.other);
+    assert_eq!(push(&mut work.other, 3, ""), 3, "a member may still do what is not denied");
+    assert_eq!(column(&mut work.other, items), ["3"]);
+
+    acl(&mut work.admin, r#"[{"id": "users", "rights": ["create", "invoke"], "deny": true}]"#);
+    for client in [&mut work.robot, &mut work.other, &mut work.outsider] {
+        refused_push(client);
+        refused_pop(client);
+        assert_eq!(column(client, items), [""; 0]);
+    }
+    refused(&mut work.outsider, "SELECT rolecall.item_done(1)", "55000", "you are not processing item 1");
+    assert!(pop(&mut work.admin, "'orders'").is_some(), "administrators pass");
+}
+
+#[test]
 fn api_tokens_work_too_and_are_told_apart() {
     let mut work = Work::new();
     push(&mut work.robot, 1, "");
