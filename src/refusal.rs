@@ -1,9 +1,11 @@
 //! Why a row may not be written: what PostgreSQL's own error does not say.
 
+use crate::acls;
 use crate::backend::{owner, session};
 use crate::error::{Error, Reported, required};
 use crate::tables::{name_of, row_name};
 use pgrx::prelude::*;
+use policy::row_policy;
 
 /// Raises the error of a row that no rule lets anybody write who asks, naming those that could have. Policies call it
 /// once all else has failed.
@@ -11,14 +13,17 @@ use pgrx::prelude::*;
 fn refused(action: Option<&str>, target: Option<pg_sys::Oid>) -> Reported<bool> {
     let action = required(action, "action")?;
     let target = required(target, "target")?;
-    let rules = owner::act(|| rules(action, target))?;
+    let (rules, acl) = owner::act(|| Ok((rules(action, target)?, acls::column_of(target)?)))?;
     let table = name_of(target)?;
-    let hint = match rules.as_slice() {
+    let mut hint = match rules.as_slice() {
         [] => {
             format!("None of your roles may {action} rows of {table}; administrators permit it with rolecall.allow().")
         }
         rules => format!("{}.", rules.join("; ")),
     };
+    if let Some(column) = acl {
+        hint += &format!(" The row's ACL in {column:?} does not let you {}.", row_policy::right(action));
+    }
     Err(Error::RowRefused { row: row_name(target)?, hint }.into())
 }
 

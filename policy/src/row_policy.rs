@@ -72,7 +72,7 @@ fn allowed(acl: &str, action: &str) -> String {
 }
 
 /// The right of an ACL that an action takes.
-fn right(action: &str) -> &str {
+pub fn right(action: &str) -> &str {
     match action {
         "select" => "read",
         "insert" => "create",
