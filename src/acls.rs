@@ -1,5 +1,7 @@
 //! Access-control lists of rows: who may do what with one object.
 
+use crate::administrators::require_administrator;
+use crate::backend::catalog::Table;
 use crate::backend::{acl, jsonb, owner, session};
 use crate::error::{Error, Reported, required};
 use crate::tables::name_of;
@@ -82,11 +84,7 @@ fn kept() -> Rights {
 
 /// Reads an ACL.
 fn read(acl: pgrx::AnyElement) -> Result<Value, Error> {
-    let value = serde_json::from_str(&jsonb::text(acl)).map_err(|_| Error::Acl("it is nested too deeply".into()))?;
-    match acl_edit::fault(&value) {
-        Some(fault) => Err(Error::Acl(fault)),
-        None => Ok(value),
-    }
+    parsed(Some(jsonb::text(acl)))
 }
 
 /// Gives somebody rights to a row, or denies them.
@@ -131,26 +129,94 @@ fn edit(
 ) -> Result<(), Error> {
     let (target, key) = (required(target, "target")?, required(key, "key")?);
     let member = required(member, "member")?;
-    let row = Row::find(target, key)?;
-    let acl = row.acl()?;
-    let mut acl = acl.map_or(Ok(Value::Array(Vec::new())), |acl| {
-        serde_json::from_str(&acl).map_err(|_| Error::Acl("it is nested too deeply".into()))
-    })?;
-    if let Some(fault) = acl_edit::fault(&acl) {
-        return Err(Error::Acl(fault));
+    if let Some(queue) = Queue::find(target, key)? {
+        return owner::act(|| {
+            let mut acl = parsed(queue.acl()?)?;
+            change_for(&mut acl, member, change)?;
+            queue.write(&acl)
+        });
     }
+    let row = Row::find(target, key)?;
+    let mut acl = parsed(row.acl()?)?;
+    change_for(&mut acl, member, change)?;
+    row.write(&acl)
+}
+
+/// What an ACL is; of a row without one, an empty one.
+fn parsed(acl: Option<String>) -> Result<Value, Error> {
+    let Some(acl) = acl else { return Ok(Value::Array(Vec::new())) };
+    let acl = serde_json::from_str(&acl).map_err(|_| Error::Acl("it is nested too deeply".into()))?;
+    match acl_edit::fault(&acl) {
+        Some(fault) => Err(Error::Acl(fault)),
+        None => Ok(acl),
+    }
+}
+
+fn change_for(acl: &mut Value, member: &str, change: impl FnOnce(&mut Value, Member)) -> Result<(), Error> {
     // Last, so that only who may change a row learns who there is.
     match member.strip_prefix("role:") {
         Some(role) => {
             owner::act(|| roles::must_exist(role))?;
-            change(&mut acl, Member::Role(role));
+            change(acl, Member::Role(role));
         }
         None => {
             let id = owner::act(|| users::id_of(member))?;
-            change(&mut acl, Member::User(&id));
+            change(acl, Member::User(&id));
         }
     }
-    row.write(&acl)
+    Ok(())
+}
+
+/// A queue of messages or of work, which has an ACL too: for administrators, and one's own queue for oneself.
+struct Queue {
+    /// Statements over the queue's name, and what its ACL is to be.
+    read: &'static str,
+    write: &'static str,
+    name: String,
+}
+
+impl Queue {
+    /// The queue of that name, where the target is a table of queues.
+    fn find(target: pg_sys::Oid, name: &str) -> Result<Option<Self>, Error> {
+        let name = name.to_owned();
+        if target == Table::open(c"work_queues")?.oid() {
+            require_administrator("the ACL of a work queue")?;
+            let read = "SELECT acl::pg_catalog.text FROM rolecall.work_queues WHERE name = $1 FOR UPDATE";
+            let write = "UPDATE rolecall.work_queues SET acl = $2::pg_catalog.jsonb WHERE name = $1";
+            return Ok(Some(Self { read, write, name }));
+        }
+        if target != Table::open(c"queues")?.oid() {
+            return Ok(None);
+        }
+        if session::current()?.user.as_ref().is_none_or(|user| user.username != name) {
+            require_administrator("the ACL of another's queue")?;
+        }
+        // A user's queue is made when it is first needed.
+        let make = "SELECT rolecall.queue_of(id) FROM rolecall.users WHERE username = $1";
+        owner::act(|| roles::run(make, &[name.as_str().into()]))?;
+        let read = "SELECT acl::pg_catalog.text FROM rolecall.queues
+                     WHERE id = (SELECT id FROM rolecall.queue_names WHERE name = $1) FOR UPDATE";
+        // Whoever may not receive any more is left with a dead channel.
+        let write = "WITH changed AS (
+                UPDATE rolecall.queues SET acl = $2::pg_catalog.jsonb
+                 WHERE id = (SELECT id FROM rolecall.queue_names WHERE name = $1) RETURNING id)
+            SELECT rolecall.change_channels(pg_catalog.array_agg(id)) FROM changed";
+        Ok(Some(Self { read, write, name }))
+    }
+
+    fn acl(&self) -> Result<Option<String>, Error> {
+        Spi::connect_mut(|client| {
+            let rows = client.update(self.read, Some(1), &[self.name.as_str().into()])?;
+            if rows.is_empty() {
+                return Err(Error::Missing { kind: "queue", name: self.name.clone() });
+            }
+            Ok(rows.first().get_one::<String>()?)
+        })
+    }
+
+    fn write(&self, acl: &Value) -> Result<(), Error> {
+        roles::run(self.write, &[self.name.as_str().into(), acl.to_string().into()]).map(|_| ())
+    }
 }
 
 /// A row with an ACL.
@@ -243,7 +309,10 @@ pub fn must_not_name(role: &str, what: &'static str) -> Result<(), Error> {
     let tables = Spi::connect(|client| {
         let mut tables = Vec::new();
         let query = "SELECT target::pg_catalog.oid, acl_column::pg_catalog.text FROM rolecall.protected_tables
-                      WHERE acl_column IS NOT NULL ORDER BY 1";
+                      WHERE acl_column IS NOT NULL
+                      UNION ALL SELECT oid, 'acl' FROM pg_catalog.pg_class
+                      WHERE oid IN ('rolecall.queues'::pg_catalog.regclass, 'rolecall.work_queues'::pg_catalog.regclass)
+                      ORDER BY 1";
         for row in client.select(query, None, &[])? {
             tables.extend(row.get::<pg_sys::Oid>(1)?.zip(row.get::<String>(2)?));
         }
