@@ -24,6 +24,7 @@ mod permissions;
 mod policies;
 mod presets;
 mod query;
+mod queues;
 mod refusal;
 mod registration;
 mod relation_views;

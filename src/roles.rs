@@ -62,9 +62,18 @@ fn rename_role(name: Option<&str>, new_name: Option<&str>) -> Reported<()> {
 #[pg_extern(sql = false)]
 fn drop_role(name: Option<&str>) -> Reported<()> {
     require_administrator("drop_role()")?;
-    let name = required(name, "name")?;
+    Ok(remove(required(name, "name")?)?)
+}
+
+/// Removes a role without asking who calls: nobody else than rolecall's own functions can.
+#[pg_extern(sql = false)]
+fn remove_role(name: Option<&str>) -> Reported<()> {
+    Ok(remove(required(name, "name")?)?)
+}
+
+fn remove(name: &str) -> Result<(), Error> {
     if lock(name)?.built_in {
-        return Err(Error::BuiltIn(name.into(), "dropped").into());
+        return Err(Error::BuiltIn(name.into(), "dropped"));
     }
     // What names it without a foreign key must not wait for another role of that name.
     for statement in [
@@ -78,7 +87,7 @@ fn drop_role(name: Option<&str>) -> Reported<()> {
     }
     let drop = || run("DELETE FROM rolecall.roles WHERE name = $1", &[name.into()]);
     keep_one(name, || permissions::follow(name, drop))?;
-    Ok(must_be_gone(name)?)
+    must_be_gone(name)
 }
 
 /// Gives a role to a user or to a role.

@@ -161,8 +161,8 @@ impl New<'_> {
     /// Creates the user with roles and returns the id.
     pub fn create(&self, roles: &[String]) -> Result<String, Error> {
         let username = self.username;
-        if username.is_empty() || username.starts_with("role:") {
-            return Err(bad("username", username, "must not be empty or begin with \"role:\""));
+        if username.is_empty() || ["role:", "workflow:"].iter().any(|prefix| username.starts_with(prefix)) {
+            return Err(bad("username", username, "must not be empty or begin with \"role:\" or \"workflow:\""));
         }
         if self.id == Some("") {
             return Err(bad("id", "", "must not be empty"));

@@ -6,7 +6,7 @@ COMMENT ON SCHEMA rolecall IS 'Access control: users, roles, scopes and filters,
 
 CREATE TABLE rolecall.users (
     id            text COLLATE "C" PRIMARY KEY CHECK (id <> ''),
-    username      text COLLATE "C" NOT NULL UNIQUE CHECK (username <> '' AND username NOT LIKE 'role:%'),
+    username      text COLLATE "C" NOT NULL UNIQUE CHECK (username <> '' AND username !~ '^(role|workflow):'),
     email         text,
     email_claimed boolean NOT NULL DEFAULT false,
     kind          text NOT NULL CHECK (kind IN ('human', 'robot')),

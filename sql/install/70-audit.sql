@@ -57,7 +57,7 @@ BEGIN
         ELSIF TG_TABLE_NAME IN ('roles', 'servers') THEN
             before := before || jsonb_build_object('name', OLD.name);
             after := after || jsonb_build_object('name', NEW.name);
-        ELSIF TG_TABLE_NAME = 'server_tokens' THEN
+        ELSIF TG_TABLE_NAME IN ('server_tokens', 'queues') THEN
             before := before || jsonb_build_object('id', OLD.id);
             after := after || jsonb_build_object('id', NEW.id);
         END IF;
@@ -115,6 +115,10 @@ CREATE TRIGGER record_change AFTER INSERT OR DELETE
     ON rolecall.protected_tables FOR EACH ROW EXECUTE FUNCTION rolecall.record_change();
 CREATE TRIGGER record_change AFTER INSERT OR DELETE OR UPDATE
     ON rolecall.permissions FOR EACH ROW EXECUTE FUNCTION rolecall.record_change();
+CREATE TRIGGER record_change AFTER INSERT OR DELETE OR UPDATE
+    ON rolecall.workflows FOR EACH ROW EXECUTE FUNCTION rolecall.record_change();
+CREATE TRIGGER record_change AFTER UPDATE OF acl
+    ON rolecall.queues FOR EACH ROW EXECUTE FUNCTION rolecall.record_change('channel', 'former');
 
 CREATE VIEW rolecall.audit_log WITH (security_barrier) AS
     SELECT id, at, actor, acting_as, session_role, address, action, object, old, new
