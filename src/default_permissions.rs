@@ -21,7 +21,7 @@ fn file_store(target: Option<pg_sys::Oid>) -> Reported<()> {
                 "Call rolecall.add_default_roles('openflow') first.",
             )
         })?;
-        enable(target)?;
+        enable(target, None)?;
         permit_rows(role, target, actions, "{}")?;
     }
     Ok(policies::recompile(target)?)
@@ -38,12 +38,12 @@ fn add_default_filters(role: Option<&str>, users: Option<pg_sys::Oid>, files: Op
     roles::must_exist(role)?;
     if let Some(users) = users {
         let id = id_column(users)?;
-        enable(users)?;
+        enable(users, None)?;
         relations::name_users_table(users, &id)?;
         allow(role, users, &json!({ id: {"equals": "__loggedInUserId"} }))?;
     }
     if let Some(files) = files {
-        enable(files)?;
+        enable(files, None)?;
         let filter = shared_or_own(&*Tables::default().get(files)?)?;
         allow(role, files, &filter)?;
     }

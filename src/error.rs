@@ -80,6 +80,16 @@ pub enum Error {
     Document(#[from] policy::server::Error),
     #[error("{table} cannot be protected: {problem}")]
     Unprotectable { table: String, problem: &'static str },
+    #[error("the ACL is not valid: {0}")]
+    Acl(String),
+    #[error("permission denied: the ACL would deny you the right to {0} the object")]
+    LockedOut(&'static str),
+    #[error("{table} has no column of ACLs")]
+    NoAcls { table: String },
+    #[error("permission denied: there is no row {key:?} of {table} that you may update")]
+    NoRow { table: String, key: String },
+    #[error("role {role:?} cannot be {what}: ACLs of {table} name it")]
+    NamedInAcls { role: String, what: &'static str, table: String },
     #[error("{table} is not protected")]
     NotProtected { table: String },
     #[error("failed logins cannot be counted: {0}")]
@@ -141,12 +151,15 @@ impl Error {
             | Self::ScopeNotHeld(_)
             | Self::Registration(_)
             | Self::ColumnNotCovered { .. }
+            | Self::LockedOut(_)
+            | Self::NoRow { .. }
             | Self::InvalidInvitation => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             // Clients that retry serialization failures get the right rows at the second try.
             Self::PlannedForOtherRoles | Self::Overtaken(_) => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Self::IdentityInUse(_)
             | Self::StartedByOther
             | Self::NotProtected { .. }
+            | Self::NoAcls { .. }
             | Self::LastAdministrator(_)
             | Self::BuiltIn(..)
             | Self::StillCovered { .. }
@@ -156,12 +169,14 @@ impl Error {
                 Code::ERRCODE_INVALID_PARAMETER_VALUE
             }
             Self::RoleCycle { .. }
+            | Self::Acl(_)
             | Self::Columns { .. }
             | Self::Preset { .. }
             | Self::WeakPassword(_)
             | Self::Beyond { .. }
             | Self::Query(_)
             | Self::Document(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::NamedInAcls { .. } => Code::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
             Self::Missing { .. } => Code::ERRCODE_UNDEFINED_OBJECT,
             Self::Exists { .. } => Code::ERRCODE_DUPLICATE_OBJECT,
             Self::Attempts(_) | Self::Hashing(_) | Self::Signing(_) | Self::Spi(_) => Code::ERRCODE_INTERNAL_ERROR,
@@ -203,6 +218,12 @@ impl Error {
             }
             Self::RowRefused { hint, .. } => hint.clone(),
             Self::NotProtected { .. } => "Call rolecall.protect() first.".into(),
+            Self::Acl(_) => {
+                "Write a list of {\"id\": USER-OR-ROLE, \"rights\": [\"read\", …], \"deny\": false}.".into()
+            }
+            Self::LockedOut(_) => "Leave out the entry that denies it, or ask an administrator to write it.".into(),
+            Self::NoAcls { .. } => "Name it with rolecall.protect(target, acl_column => …).".into(),
+            Self::NamedInAcls { .. } => "Take it out of them first (rolecall.revoke_right()).".into(),
             Self::ColumnNotCovered { .. } => {
                 "Name the columns you need instead of * or the row as a whole, or ask an administrator (rolecall.allow()).".into()
             }

@@ -8,7 +8,7 @@ use crate::administrators::require_administrator;
 use crate::error::{Error, Reported, required};
 use crate::relation_views::Condition;
 use crate::tables::{Tables, name_of, row_name};
-use crate::{permissions, policies, query, roles};
+use crate::{acls, permissions, policies, query, roles};
 use pgrx::prelude::*;
 use policy::row_policy::{self, Branch};
 use policy::sql::{identifier, literal};
@@ -130,11 +130,12 @@ fn query_of(tables: &Tables, target: pg_sys::Oid) -> Result<String, Error> {
         let condition = Condition::read(tables, target, &filter.unwrap_or_default())?.sql(&row);
         branches.push(Branch { role: role.unwrap_or_default(), condition, columns });
     }
+    let acl = acls::column_of(target)?.map(|column| format!("{}.{}", identifier(&row), identifier(&column)));
     let mut cells = Vec::with_capacity(columns.len());
     for [column, sql_type] in columns {
         let (column, sql_type) = (column?, sql_type?);
         let name = identifier(&column);
-        cells.push(match row_policy::cell(&branches, &column) {
+        cells.push(match row_policy::cell(acl.as_deref(), &branches, &column) {
             Some(shown) => format!("CAST(CASE WHEN {shown} THEN {name} END AS {sql_type}) AS {name}"),
             None => name,
         });
@@ -145,7 +146,7 @@ fn query_of(tables: &Tables, target: pg_sys::Oid) -> Result<String, Error> {
         "SELECT {} FROM {name} CROSS JOIN (SELECT) AS read_only WHERE ({}) \
          AND pg_catalog.has_table_privilege({}::pg_catalog.regclass, 'SELECT')",
         cells.join(", "),
-        row_policy::expression("select", &[&rows]),
+        row_policy::expression(acl.as_deref(), &[("select", &rows)]),
         literal(&name),
     ))
 }

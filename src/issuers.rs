@@ -33,7 +33,14 @@ pub fn user_of(issuer: &str, claims: &Claims) -> Result<String, Error> {
         Some(rest) => format!("{issuer} {rest}"),
         None => claims.sub.clone(),
     };
-    let user = New { username: &username, email, id: Some(&claims.sub), issuer: Some(issuer), ..New::default() };
+    let user = New {
+        username: &username,
+        email,
+        chose_username: true,
+        id: Some(&claims.sub),
+        issuer: Some(issuer),
+        ..New::default()
+    };
     match user.create(&settings.default_roles()?) {
         // Another session has just seen the same user first.
         Err(Error::Exists { .. }) if issuer_of(&claims.sub)?.flatten().as_deref() == Some(issuer) => {

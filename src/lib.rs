@@ -6,6 +6,7 @@
 // pgrx raises errors as this type, and raising one costs more than moving it.
 #![allow(clippy::result_large_err)]
 
+mod acls;
 mod administrators;
 mod api_tokens;
 mod attempts;

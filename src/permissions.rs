@@ -5,9 +5,10 @@ use crate::backend::catalog::{Key, Table};
 use crate::backend::jsonb;
 use crate::error::{Error, Reported, required};
 use crate::tables::{self, Tables};
-use crate::{filters, policies, presets, query, relation_views, relations, roles};
+use crate::{acls, filters, policies, presets, query, relation_views, relations, roles};
 use pgrx::prelude::*;
 use std::collections::BTreeSet;
+use std::ffi::CStr;
 
 /// The actions a permission can be about, each with a policy of its own.
 pub const ACTIONS: [&str; 4] = ["select", "insert", "update", "delete"];
@@ -17,19 +18,23 @@ const WRITING: [&str; 2] = ["insert", "update"];
 
 /// Row-level security on, for the owner too; nothing is allowed until it is said.
 #[pg_extern(sql = false)]
-fn protect(target: Option<pg_sys::Oid>) -> Reported<()> {
+fn protect(target: Option<pg_sys::Oid>, acl_column: Option<&CStr>) -> Reported<()> {
     require_administrator("protect()")?;
-    Ok(enable(required(target, "target")?)?)
+    let acl_column = acl_column.map(CStr::to_string_lossy);
+    Ok(enable(required(target, "target")?, acl_column.as_deref())?)
 }
 
-/// Protects a table, if it is not yet.
-pub fn enable(target: pg_sys::Oid) -> Result<(), Error> {
+/// Protects a table, if it is not yet, by ACLs too where their column is named.
+pub fn enable(target: pg_sys::Oid, acl_column: Option<&str>) -> Result<(), Error> {
     must_be_protectable(target)?;
     Spi::run_with_args(
         "INSERT INTO rolecall.protected_tables (target) VALUES ($1) ON CONFLICT DO NOTHING",
         &[target.into()],
     )?;
     lock(target)?;
+    if let Some(column) = acl_column {
+        acls::set_column(target, column)?;
+    }
     policies::enable(target)
 }
 

@@ -4,6 +4,7 @@
 //! gate keeps a policy that somebody else adds from widening what is allowed; PostgreSQL evaluates equal expressions
 //! once when it reads.
 
+use crate::acls;
 use crate::error::{Error, Reported};
 use crate::exposed;
 use crate::permissions::{self, ACTIONS};
@@ -14,7 +15,7 @@ use crate::tables::{Tables, name_of, row_name};
 use pgrx::prelude::*;
 use policy::filter::Preset;
 use policy::row_policy::{self, Branch};
-use policy::sql::literal;
+use policy::sql::{identifier, literal};
 use std::cell::Cell;
 use std::collections::HashMap;
 
@@ -71,11 +72,12 @@ pub fn recompile(target: pg_sys::Oid) -> Result<(), Error> {
     let rules = rules(&tables, target)?;
     let children = children(target)?;
     let name = name_of(target)?;
-    apply(target, &clauses(&rules, &row_name(target)?, &name))?;
+    let acl = acls::column_of(target)?;
+    apply(target, &clauses(&rules, acl.as_deref(), &row_name(target)?, &name))?;
     for child in &children {
-        include(*child, &clauses(&rules, &row_name(*child)?, &name))?;
+        include(*child, &clauses(&rules, acl.as_deref(), &row_name(*child)?, &name))?;
     }
-    presets::apply(target, &*tables.get(target)?, &children)?;
+    presets::apply(target, &*tables.get(target)?, acl.as_deref(), &children)?;
     exposed::refresh(&tables, target)?;
     relation_views::sweep()
 }
@@ -249,9 +251,9 @@ fn rules(tables: &Tables, target: pg_sys::Oid) -> Result<Vec<Rule>, Error> {
     rows.into_iter().map(rule).collect()
 }
 
-/// The clauses of each action's policies, where `row` is what a table calls its rows and `table` whose rules they are.
-/// What one updates or deletes, one must also be able to read.
-fn clauses(rules: &[Rule], row: &str, table: &str) -> [String; 4] {
+/// The clauses of each action's policies, where `row` is what a table calls its rows, `acl` its column of ACLs and `table`
+/// whose rules they are. What one updates or deletes, one must also be able to read.
+fn clauses(rules: &[Rule], acl: Option<&str>, row: &str, table: &str) -> [String; 4] {
     // By action and whether they are about the rows it writes or those it finds.
     let mut branches: HashMap<(&str, bool), Vec<Branch>> = HashMap::new();
     for rule in rules {
@@ -267,18 +269,19 @@ fn clauses(rules: &[Rule], row: &str, table: &str) -> [String; 4] {
     let of = |action| branches.get(&(action, false)).map_or(&[] as &[Branch], Vec::as_slice);
     let written = |action| branches.get(&(action, true)).map_or(&[] as &[Branch], Vec::as_slice);
     let (select, update, delete) = (of("select"), of("update"), of("delete"));
-    let passes = row_policy::expression;
+    let acl = acl.map(|column| format!("{}.{}", identifier(row), identifier(column)));
+    let passes = |permissions: &[(&str, &[Branch])]| row_policy::expression(acl.as_deref(), permissions);
     let refused = |action| format!("rolecall_relations.refused('{action}', {}::pg_catalog.regclass)", literal(table));
     [
-        format!("USING ({})", passes("select", &[select])),
-        format!("WITH CHECK ({} OR {})", passes("insert", &[written("insert")]), refused("insert")),
+        format!("USING ({})", passes(&[("select", select)])),
+        format!("WITH CHECK ({} OR {})", passes(&[("insert", written("insert"))]), refused("insert")),
         format!(
             "USING ({}) WITH CHECK ({} OR {})",
-            passes("update", &[select, update]),
-            passes("update", &[written("update")]),
+            passes(&[("select", select), ("update", update)]),
+            passes(&[("update", written("update"))]),
             refused("update")
         ),
-        format!("USING ({})", passes("delete", &[select, delete])),
+        format!("USING ({})", passes(&[("select", select), ("delete", delete)])),
     ]
 }
 

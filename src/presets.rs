@@ -32,10 +32,10 @@ pub fn check(target: pg_sys::Oid, table: &Table, preset: &str) -> Result<(), Err
 }
 
 /// Makes the trigger of a table, and of those of its partitions and children that have its rules, set what the
-/// permissions say. A partition has the trigger from its parent.
-pub fn apply(target: pg_sys::Oid, table: &Table, children: &[pg_sys::Oid]) -> Result<(), Error> {
+/// permissions say, and keep the ACLs in the column `acl`. A partition has the trigger from its parent.
+pub fn apply(target: pg_sys::Oid, table: &Table, acl: Option<&str>, children: &[pg_sys::Oid]) -> Result<(), Error> {
     let own = function_of(target)?;
-    let body = body(target, table)?;
+    let body = body(target, table, acl)?;
     let own = match (body, own) {
         (None, None) => None,
         (None, Some(own)) => {
@@ -99,7 +99,7 @@ fn place(on: pg_sys::Oid, wanted: Option<&str>) -> Result<(), Error> {
 }
 
 /// What the trigger is to do, where it is to do anything.
-fn body(target: pg_sys::Oid, table: &Table) -> Result<Option<String>, Error> {
+fn body(target: pg_sys::Oid, table: &Table, acl: Option<&str>) -> Result<Option<String>, Error> {
     let (mut insert, mut update) = (Vec::new(), Vec::new());
     Spi::connect(|client| {
         let query = "SELECT action, role, preset::pg_catalog.text FROM rolecall.permissions
@@ -116,7 +116,7 @@ fn body(target: pg_sys::Oid, table: &Table) -> Result<Option<String>, Error> {
         }
         Ok::<_, Error>(())
     })?;
-    Ok(preset_trigger::body(&insert, &update))
+    Ok(preset_trigger::body(&insert, &update, acl))
 }
 
 /// The function of a table's trigger, and the trigger's name.
@@ -148,7 +148,8 @@ fn create_function(name: &str, body: &str, table: &str) -> Result<(), Error> {
         "CREATE OR REPLACE FUNCTION rolecall_triggers.{function}() RETURNS trigger
             LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS {body}"
     ))?;
-    let comment = literal(&format!("Sets the columns of {table} that permissions preset"));
+    let comment =
+        literal(&format!("Sets the columns of {table} that permissions preset, and ACLs that nobody is locked out by"));
     Ok(Spi::run(&format!("COMMENT ON FUNCTION rolecall_triggers.{function}() IS {comment}"))?)
 }
 

@@ -49,7 +49,14 @@ fn register(
         (roles, claimed)
     };
     email.map(claim).transpose()?;
-    let user = New { username, email, email_claimed, hash: Some(password::hash(password)?), ..New::default() };
+    let user = New {
+        username,
+        email,
+        email_claimed,
+        chose_username: true,
+        hash: Some(password::hash(password)?),
+        ..New::default()
+    };
     Ok(user.create(&roles)?)
 }
 

@@ -48,6 +48,10 @@ fn follow_rename(target: pg_sys::Oid, field: &CStr, new_name: &CStr) -> Reported
         );
         roles::run(&update, &arguments)?;
     }
+    roles::run(
+        "UPDATE rolecall.protected_tables SET acl_column = $3 WHERE target = $1 AND acl_column = $2",
+        &arguments,
+    )?;
     roles::run("UPDATE rolecall.users_tables SET id_column = $3 WHERE target = $1 AND id_column = $2", &arguments)?;
     roles::run("UPDATE rolecall.column_names SET name = $3 WHERE target = $1 AND name = $2", &arguments)?;
     for target in changed {

@@ -4,7 +4,7 @@ use crate::administrators::{keep_one, require_administrator};
 use crate::backend::{account, catalog, session};
 use crate::error::{Error, Reported, required};
 use crate::users::bad;
-use crate::{permissions, query, servers};
+use crate::{acls, permissions, query, servers};
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::prelude::*;
 use std::collections::BTreeSet;
@@ -75,6 +75,7 @@ fn remove(name: &str) -> Result<(), Error> {
     if lock(name)?.built_in {
         return Err(Error::BuiltIn(name.into(), "dropped"));
     }
+    acls::must_not_name(name, "dropped")?;
     // What names it without a foreign key must not wait for another role of that name.
     for statement in [
         "UPDATE rolecall.settings SET registration_roles = pg_catalog.array_remove(registration_roles, $1)
@@ -139,6 +140,7 @@ pub fn rename(name: &str, new_name: &str) -> Result<(), Error> {
     if is_taken || (new_name == GUEST && !role.everybody) {
         return Err(Error::Exists { kind: "role", name: new_name.into() });
     }
+    acls::must_not_name(name, "renamed")?;
     for statement in [
         "UPDATE rolecall.settings SET registration_roles = pg_catalog.array_replace(registration_roles, $1, $2)
           WHERE $1 = ANY (registration_roles)",

@@ -32,6 +32,7 @@ fn create_user(
         username: required(username, "username")?,
         email,
         email_claimed: false,
+        chose_username: false,
         hash: password.map(passwords::temporary).transpose()?,
         temporary: password.is_some(),
         id,
@@ -145,6 +146,8 @@ pub struct New<'a> {
     pub email: Option<&'a str>,
     /// Whether nobody has verified the address.
     pub email_claimed: bool,
+    /// Whether the name is his own choice, or an issuer's.
+    pub chose_username: bool,
     pub hash: Option<String>,
     /// Whether the password must be changed.
     pub temporary: bool,
@@ -179,8 +182,8 @@ impl New<'_> {
             let rows = client.update(
                 "INSERT INTO rolecall.users
                         (id, username, email, kind, database_role, password_hash, must_change_password, issuer,
-                         email_claimed)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+                         email_claimed, chose_username)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
                 None,
                 &[
                     id.as_str().into(),
@@ -192,6 +195,7 @@ impl New<'_> {
                     self.temporary.into(),
                     self.issuer.into(),
                     self.email_claimed.into(),
+                    self.chose_username.into(),
                 ],
             )?;
             Ok::<_, Error>(rows.len())

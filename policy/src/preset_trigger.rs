@@ -1,4 +1,4 @@
-//! The trigger that sets preset columns: PL/pgSQL that a person can read.
+//! The trigger that sets preset columns and keeps ACLs: PL/pgSQL that a person can read.
 
 use crate::sql::{identifier, literal};
 
@@ -11,18 +11,32 @@ pub struct Setting {
     pub values: Vec<(String, String)>,
 }
 
-/// The body of the trigger's function for the permissions to insert and to update, by the names of the roles; None where
-/// there is nothing to set.
-pub fn body(insert: &[Setting], update: &[Setting]) -> Option<String> {
+/// The body of the trigger's function for the permissions to insert and to update, by the names of the roles, and for the
+/// column `acl` of access-control lists; None where there is nothing to set.
+pub fn body(insert: &[Setting], update: &[Setting], acl: Option<&str>) -> Option<String> {
     let (insert, update) = (assignments(insert), assignments(update));
-    if insert.is_empty() && update.is_empty() {
+    let presets = !(insert.is_empty() && update.is_empty());
+    if !presets && acl.is_none() {
         return None;
     }
-    Some(format!(
-        "
--- Made by rolecall.allow() and made anew whenever the permissions change. The policies require the same values.
+    let mut body = "
+-- Made by rolecall and made anew whenever the permissions change. The policies require what it sets.
 BEGIN
-    IF NOT pg_catalog.row_security_active(TG_RELID) THEN
+"
+    .to_owned();
+    if let Some(acl) = acl.map(identifier) {
+        body += &format!(
+            "    IF TG_OP = 'INSERT' THEN
+        NEW.{acl} := rolecall.new_acl(NEW.{acl});
+    ELSIF NEW.{acl} IS DISTINCT FROM OLD.{acl} THEN
+        NEW.{acl} := rolecall.changed_acl(OLD.{acl}, NEW.{acl});
+    END IF;
+"
+        );
+    }
+    if presets {
+        body += &format!(
+            "    IF NOT pg_catalog.row_security_active(TG_RELID) THEN
         RETURN NEW;
     END IF;
     IF rolecall.has_role('admins') THEN
@@ -31,12 +45,12 @@ BEGIN
     IF TG_OP = 'INSERT' THEN
 {}    ELSE
 {}    END IF;
-    RETURN NEW;
-END
 ",
-        insert.concat(),
-        update.concat()
-    ))
+            insert.concat(),
+            update.concat()
+        );
+    }
+    Some(body + "    RETURN NEW;\nEND\n")
 }
 
 /// One statement per column: nobody who holds a role that leaves the column to him gets a value, others that of the
@@ -88,13 +102,13 @@ mod tests {
 
     #[test]
     fn without_presets_there_is_no_trigger() {
-        assert_eq!(body(&[setting("a", &[])], &[]), None);
+        assert_eq!(body(&[setting("a", &[])], &[], None), None);
     }
 
     #[test]
     fn a_role_without_a_preset_leaves_the_choice_and_the_first_of_several_wins() {
         let insert = [setting("a", &[("x", "1"), ("y", "2")]), setting("o'b", &[("x", "3")])];
-        let body = body(&insert, &[setting("a", &[])]).unwrap();
+        let body = body(&insert, &[setting("a", &[])], None).unwrap();
         let expected = "
     IF TG_OP = 'INSERT' THEN
         IF rolecall.has_role('a') THEN

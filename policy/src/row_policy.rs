@@ -3,6 +3,8 @@
 //! Every role test is `has_role` of a constant, which the planner replaces by true or false: for a role with an owner
 //! column what is left is `owner = user_id()`, one index scan, and for an administrator nothing at all.
 //!
+//! Where rows have access-control lists, whoever the list allows passes too, and nobody but administrators whom it denies.
+//!
 //! Where a role is limited to some columns, the rows depend on the columns that a statement touches. `touches` tells
 //! the planner whether it does, and is likewise replaced by true or false.
 
@@ -29,19 +31,20 @@ impl Branch {
 /// The roles whose holders pass everywhere.
 const ADMINISTRATORS: &str = "admins";
 
-/// The expression under which a row passes: for administrators always, for others when each of `permissions` has a
-/// branch that lets it pass. (What one changes one must also be able to read, so there may be several.) The last are
-/// those for `action`: they limit the columns that it may touch.
-pub fn expression(action: &str, permissions: &[&[Branch]]) -> String {
+/// The expression under which a row passes: for administrators always, for others when each of `permissions`, by their
+/// action, has a branch that lets it pass, or the row's ACL does. (What one changes one must also be able to read, so
+/// there may be several.) The last are those that limit the columns that may be touched. `acl` is the column with the
+/// ACL, in SQL.
+pub fn expression(acl: Option<&str>, permissions: &[(&str, &[Branch])]) -> String {
     let mut conditions: Vec<String> = Vec::new();
-    for branches in permissions {
-        let condition = union(*branches);
+    for (action, branches) in permissions {
+        let condition = passing(acl, action, union(*branches));
         if !conditions.contains(&condition) {
             conditions.push(condition);
         }
     }
     let administrator = has_role(ADMINISTRATORS);
-    conditions.extend(permissions.last().into_iter().flat_map(|branches| limits(action, branches)));
+    conditions.extend(permissions.last().into_iter().flat_map(|(action, branches)| limits(acl, action, branches)));
     match conditions.as_slice() {
         _ if conditions.iter().any(String::is_empty) => administrator,
         [one] => format!("{administrator} OR {one}"),
@@ -49,22 +52,50 @@ pub fn expression(action: &str, permissions: &[&[Branch]]) -> String {
     }
 }
 
-/// The condition under which a row shows the column to whoever passes by one of the branches; None where it always does.
-pub fn cell(branches: &[Branch], column: &str) -> Option<String> {
+/// What passes by permissions under `permitted` or by the ACL.
+fn passing(acl: Option<&str>, action: &str, permitted: String) -> String {
+    match acl {
+        None => permitted,
+        Some(acl) if permitted.is_empty() => allowed(acl, action),
+        Some(acl) => {
+            let denied = format!("rolecall.acl_denies({acl}, '{}')", right(action));
+            format!("{} OR (({permitted}) AND NOT {denied})", allowed(acl, action))
+        }
+    }
+}
+
+/// Whether the ACL allows the action. The list of a new row is its writer's own choice, so it lets only those make one
+/// who can be held to it.
+fn allowed(acl: &str, action: &str) -> String {
+    let allows = format!("rolecall.acl_allows({acl}, '{}')", right(action));
+    if action == "insert" { format!("(rolecall.user_id() IS NOT NULL AND {allows})") } else { allows }
+}
+
+/// The right of an ACL that an action takes.
+fn right(action: &str) -> &str {
+    match action {
+        "select" => "read",
+        "insert" => "create",
+        other => other,
+    }
+}
+
+/// The condition under which a row shows the column to whoever passes by one of the branches or the ACL; None where it
+/// always does.
+pub fn cell(acl: Option<&str>, branches: &[Branch], column: &str) -> Option<String> {
     let covering: Vec<_> = branches.iter().filter(|branch| branch.covers(column)).collect();
     if covering.len() == branches.len() {
         return None;
     }
     let administrator = has_role(ADMINISTRATORS);
-    Some(match union(covering) {
-        nobody if nobody.is_empty() => administrator,
-        shown => format!("{administrator} OR {shown}"),
-    })
+    let shown = [administrator].into_iter().chain(acl.map(|acl| allowed(acl, "select"))).chain(some(union(covering)));
+    Some(shown.collect::<Vec<_>>().join(" OR "))
 }
 
 /// For each class of columns, those that the same branches cover, unless all do: whoever touches one of them passes
-/// only by such a branch. Columns that no branch names are covered by branches without a list.
-fn limits(action: &str, branches: &[Branch]) -> Vec<String> {
+/// only by such a branch, or by the ACL, which covers all. Columns that no branch names are covered by branches without a
+/// list.
+fn limits(acl: Option<&str>, action: &str, branches: &[Branch]) -> Vec<String> {
     if branches.iter().all(|branch| branch.columns.is_none()) {
         return Vec::new();
     }
@@ -78,21 +109,27 @@ fn limits(action: &str, branches: &[Branch]) -> Vec<String> {
     let classes = classes.into_iter().filter(|(covering, _)| covering.len() < branches.len());
     let classes = classes.map(|(covering, columns)| {
         let covering: Vec<_> = covering.into_iter().map(|at| &branches[at]).collect();
-        limit(action, columns, false, &covering)
+        limit(acl, action, columns, false, &covering)
     });
     let unlimited: Vec<_> = branches.iter().filter(|branch| branch.columns.is_none()).collect();
-    classes.chain([limit(action, named.iter().copied().collect(), true, &unlimited)]).collect()
+    classes.chain([limit(acl, action, named.iter().copied().collect(), true, &unlimited)]).collect()
 }
 
-/// Whoever touches one of `columns`, or one `beyond` them, passes only by one of the branches.
-fn limit(action: &str, columns: Vec<&str>, beyond: bool, covering: &[&Branch]) -> String {
-    let roles = text_array(covering.iter().map(|branch| branch.role.as_str()));
+/// Whoever touches one of `columns`, or one `beyond` them, passes only by one of the branches or by the ACL. The roles
+/// are those that may touch them at all; an ACL may let anybody, which an empty name says.
+fn limit(acl: Option<&str>, action: &str, columns: Vec<&str>, beyond: bool, covering: &[&Branch]) -> String {
+    let roles = covering.iter().map(|branch| branch.role.as_str());
+    let roles = if acl.is_some() { text_array([""]) } else { text_array(roles) };
     let columns = text_array(columns);
-    let touches = format!("rolecall.touches(tableoid, {}, {columns}, {beyond}, {roles})", literal(action));
-    match union(covering.iter().copied()) {
-        nobody if nobody.is_empty() => format!("NOT {touches}"),
-        passes => format!("NOT {touches} OR {passes}"),
-    }
+    let touches = format!("NOT rolecall.touches(tableoid, {}, {columns}, {beyond}, {roles})", literal(action));
+    let passes = union(covering.iter().copied());
+    let passes = [touches].into_iter().chain(acl.map(|acl| allowed(acl, action))).chain(some(passes));
+    passes.collect::<Vec<_>>().join(" OR ")
+}
+
+/// A condition, unless nothing passes it.
+fn some(condition: String) -> Option<String> {
+    (!condition.is_empty()).then_some(condition)
 }
 
 /// The union of the branches; empty where nothing passes. Roles with the same condition share it.
@@ -135,16 +172,16 @@ mod tests {
 
     #[test]
     fn nobody_but_administrators_passes_by_default() {
-        assert_eq!(expression("select", &[&[]]), ADMIN);
-        assert_eq!(expression("select", &[&[branch("a", "false")]]), ADMIN);
-        assert_eq!(expression("select", &[&[branch("a", "true")], &[]]), ADMIN);
+        assert_eq!(expression(None, &[("select", &[])]), ADMIN);
+        assert_eq!(expression(None, &[("select", &[branch("a", "false")])]), ADMIN);
+        assert_eq!(expression(None, &[("select", &[branch("a", "true")]), ("update", &[])]), ADMIN);
     }
 
     #[test]
     fn rows_are_the_union_of_the_roles() {
         let branches = [branch("editor", "true"), branch("o'brien", "(x)"), branch("b", "(x)"), branch("c", "(y)")];
         assert_eq!(
-            expression("select", &[&branches]),
+            expression(None, &[("select", &branches)]),
             format!(
                 "{ADMIN} OR rolecall.has_role('editor') OR \
                  ((rolecall.has_role('o''brien') OR rolecall.has_role('b')) AND (x)) OR (rolecall.has_role('c') AND (y))"
@@ -156,10 +193,10 @@ mod tests {
     fn what_is_changed_must_be_readable() {
         let (read, update) = ([branch("a", "(x)")], [branch("b", "(y)")]);
         assert_eq!(
-            expression("select", &[&read, &update]),
+            expression(None, &[("select", &read), ("update", &update)]),
             format!("{ADMIN} OR (((rolecall.has_role('a') AND (x))) AND ((rolecall.has_role('b') AND (y))))")
         );
-        assert_eq!(expression("select", &[&read, &read]), expression("select", &[&read]));
+        assert_eq!(expression(None, &[("select", &read), ("update", &read)]), expression(None, &[("select", &read)]));
     }
 
     #[test]
@@ -177,7 +214,7 @@ mod tests {
         let (author, b, c) =
             ("(rolecall.has_role('author') AND (own))", "rolecall.has_role('b')", "(rolecall.has_role('c') AND (x))");
         assert_eq!(
-            expression("insert", &[&branches]),
+            expression(None, &[("insert", &branches)]),
             format!(
                 "{ADMIN} OR (({author} OR {b} OR {c}) AND ({title} OR {author} OR {b}) AND ({note} OR {author} OR {c}) \
                  AND ({rest} OR {author}))",
@@ -192,14 +229,14 @@ mod tests {
     #[test]
     fn a_cell_is_shown_where_a_branch_covers_it() {
         let branches = [branch("a", "(x)"), limited("b", "true", &["id"])];
-        assert_eq!(cell(&branches, "id"), None);
-        assert_eq!(cell(&branches, "body"), Some(format!("{ADMIN} OR (rolecall.has_role('a') AND (x))")));
-        assert_eq!(cell(&branches[1..], "body"), Some(ADMIN.into()));
+        assert_eq!(cell(None, &branches, "id"), None);
+        assert_eq!(cell(None, &branches, "body"), Some(format!("{ADMIN} OR (rolecall.has_role('a') AND (x))")));
+        assert_eq!(cell(None, &branches[1..], "body"), Some(ADMIN.into()));
     }
 
     #[test]
     fn a_column_that_nobody_covers_is_closed() {
-        let expression = expression("select", &[&[limited("a", "true", &[])]]);
+        let expression = expression(None, &[("select", &[limited("a", "true", &[])])]);
         let closed = "NOT rolecall.touches(tableoid, 'select', '{}'::pg_catalog.text[], true, '{}'::pg_catalog.text[])";
         assert_eq!(expression, format!("{ADMIN} OR ((rolecall.has_role('a')) AND ({closed}))"));
     }
@@ -209,6 +246,38 @@ mod tests {
     fn the_columns_are_those_of_the_action() {
         let (read, update) = ([limited("a", "true", &["x"])], [branch("b", "true")]);
         let both = format!("{ADMIN} OR ((rolecall.has_role('a')) AND (rolecall.has_role('b')))");
-        assert_eq!(expression("update", &[&read, &update]), both);
+        assert_eq!(expression(None, &[("select", &read), ("update", &update)]), both);
+    }
+
+    #[test]
+    fn an_acl_lets_pass_and_its_deny_keeps_out() {
+        let (allows, denies) = ("rolecall.acl_allows(t.acl, 'read')", "rolecall.acl_denies(t.acl, 'read')");
+        let acl = Some("t.acl");
+        assert_eq!(expression(acl, &[("select", &[])]), format!("{ADMIN} OR {allows}"));
+        let branches = [branch("a", "(x)")];
+        assert_eq!(
+            expression(acl, &[("select", &branches)]),
+            format!("{ADMIN} OR {allows} OR (((rolecall.has_role('a') AND (x))) AND NOT {denies})")
+        );
+        assert_eq!(
+            expression(acl, &[("insert", &[])]),
+            format!("{ADMIN} OR (rolecall.user_id() IS NOT NULL AND rolecall.acl_allows(t.acl, 'create'))")
+        );
+        let both = expression(acl, &[("select", &[]), ("delete", &[])]);
+        assert_eq!(both, format!("{ADMIN} OR (({allows}) AND (rolecall.acl_allows(t.acl, 'delete')))"));
+    }
+
+    #[test]
+    fn an_acl_covers_all_columns() {
+        let acl = Some("t.acl");
+        let branches = [limited("a", "true", &["x"])];
+        let closed =
+            "NOT rolecall.touches(tableoid, 'select', '{\"x\"}'::pg_catalog.text[], true, '{\"\"}'::pg_catalog.text[])";
+        let expression = expression(acl, &[("select", &branches)]);
+        assert!(
+            expression.ends_with(&format!("AND ({closed} OR rolecall.acl_allows(t.acl, 'read')))")),
+            "{expression}"
+        );
+        assert_eq!(cell(acl, &branches, "y"), Some(format!("{ADMIN} OR rolecall.acl_allows(t.acl, 'read')")));
     }
 }

@@ -9,6 +9,7 @@ CREATE TABLE rolecall.users (
     username      text COLLATE "C" NOT NULL UNIQUE CHECK (username <> '' AND username !~ '^(role|workflow):'),
     email         text,
     email_claimed boolean NOT NULL DEFAULT false,
+    chose_username boolean NOT NULL DEFAULT false,
     kind          text NOT NULL CHECK (kind IN ('human', 'robot')),
     database_role regrole UNIQUE,
     password_hash text,
@@ -26,6 +27,7 @@ COMMENT ON COLUMN rolecall.users.id IS 'What __loggedInUserId stands for; chosen
 COMMENT ON COLUMN rolecall.users.username IS 'What one logs in with';
 COMMENT ON COLUMN rolecall.users.email IS 'What __loggedInUserEmail stands for';
 COMMENT ON COLUMN rolecall.users.email_claimed IS 'The user himself said so when he registered; nobody has verified it';
+COMMENT ON COLUMN rolecall.users.chose_username IS 'He chose the user name himself, or an issuer did: in an ACL only his id is his';
 COMMENT ON COLUMN rolecall.users.kind IS 'human or robot';
 COMMENT ON COLUMN rolecall.users.database_role IS 'Sessions whose session_user is this role are this user without a token';
 COMMENT ON COLUMN rolecall.users.password_hash IS 'Argon2id as a PHC string, or bcrypt until the next login; NULL: no login by password';
@@ -234,11 +236,13 @@ COMMENT ON SCHEMA rolecall_triggers IS 'Functions that rolecall makes for trigge
 
 CREATE TABLE rolecall.protected_tables (
     target regclass PRIMARY KEY,
-    preset_trigger name UNIQUE
+    preset_trigger name UNIQUE,
+    acl_column name
 );
 COMMENT ON TABLE rolecall.protected_tables IS 'Tables that rolecall protects';
 COMMENT ON COLUMN rolecall.protected_tables.target IS 'The table';
-COMMENT ON COLUMN rolecall.protected_tables.preset_trigger IS 'The trigger that sets preset columns and its function in rolecall_triggers; NULL: there is none';
+COMMENT ON COLUMN rolecall.protected_tables.preset_trigger IS 'The trigger that sets preset columns and ACLs and its function in rolecall_triggers; NULL: there is none';
+COMMENT ON COLUMN rolecall.protected_tables.acl_column IS 'The column with each row''s access-control list; NULL: there is none';
 
 CREATE TABLE rolecall.permissions (
     role    text COLLATE "C" REFERENCES rolecall.roles ON UPDATE CASCADE ON DELETE CASCADE,

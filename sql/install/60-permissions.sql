@@ -1,8 +1,8 @@
-CREATE FUNCTION rolecall.protect(target regclass) RETURNS void
+CREATE FUNCTION rolecall.protect(target regclass, acl_column name DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
     AS 'MODULE_PATHNAME', 'protect_wrapper';
-COMMENT ON FUNCTION rolecall.protect(regclass) IS
-    'Row-level security on, for the owner too: nothing is allowed until allow() says so (administrators)';
+COMMENT ON FUNCTION rolecall.protect(regclass, name) IS
+    'Row-level security on, for the owner too: nothing is allowed until allow() says so or, where a column of ACLs is named, a row''s own ACL does (administrators)';
 
 CREATE FUNCTION rolecall.unprotect(target regclass) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp

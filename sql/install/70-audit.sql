@@ -111,7 +111,7 @@ CREATE TRIGGER record_change AFTER INSERT OR DELETE OR UPDATE
     ON rolecall.invitations FOR EACH ROW EXECUTE FUNCTION rolecall.record_change('secret_hash');
 CREATE TRIGGER record_change AFTER INSERT OR DELETE OR UPDATE
     ON rolecall.settings FOR EACH ROW EXECUTE FUNCTION rolecall.record_change();
-CREATE TRIGGER record_change AFTER INSERT OR DELETE
+CREATE TRIGGER record_change AFTER INSERT OR DELETE OR UPDATE OF acl_column
     ON rolecall.protected_tables FOR EACH ROW EXECUTE FUNCTION rolecall.record_change();
 CREATE TRIGGER record_change AFTER INSERT OR DELETE OR UPDATE
     ON rolecall.permissions FOR EACH ROW EXECUTE FUNCTION rolecall.record_change();

@@ -23,6 +23,10 @@ CREATE TRIGGER note_columns AFTER INSERT OR UPDATE ON rolecall.users_tables
     FOR EACH ROW EXECUTE FUNCTION rolecall.note_columns();
 ALTER TABLE rolecall.users_tables ENABLE ALWAYS TRIGGER note_columns;
 
+CREATE TRIGGER note_columns AFTER INSERT OR UPDATE ON rolecall.protected_tables
+    FOR EACH ROW WHEN (NEW.acl_column IS NOT NULL) EXECUTE FUNCTION rolecall.note_columns();
+ALTER TABLE rolecall.protected_tables ENABLE ALWAYS TRIGGER note_columns;
+
 CREATE FUNCTION rolecall.follow_rename(target regclass, field name, new_name name) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp
     AS 'MODULE_PATHNAME', 'follow_rename_wrapper';

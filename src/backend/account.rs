@@ -28,6 +28,8 @@ pub struct User {
     pub id: String,
     pub username: String,
     pub email: Option<String>,
+    /// Whether the name is his own choice, or an issuer's.
+    pub chose_username: bool,
 }
 
 /// A user with what decides about his sessions.
@@ -135,7 +137,12 @@ fn find(index: &CStr, key: Key) -> Result<Option<Entry>, Error> {
 
 fn entry(row: &Row) -> Option<Entry> {
     Some(Entry {
-        user: User { id: row.get(c"id")?, username: row.get(c"username")?, email: row.get(c"email") },
+        user: User {
+            id: row.get(c"id")?,
+            username: row.get(c"username")?,
+            email: row.get(c"email"),
+            chose_username: row.get(c"chose_username")?,
+        },
         disabled: row.get(c"disabled")?,
         temporary_password: row.get(c"must_change_password")?,
         generation: row.get(c"session_generation")?,
@@ -262,6 +269,18 @@ fn related(roles: BTreeSet<String>, index: &CStr, column: &CStr) -> Result<BTree
         level = next;
     }
     Ok(all)
+}
+
+/// Whether a name is a role's. Read fresh.
+pub(super) fn is_role(name: &str) -> Result<bool, Error> {
+    let mut found = false;
+    watched(c"roles")?.scan(c"roles_pkey", Some(Key::Text(name)), |_| found = true)?;
+    Ok(found)
+}
+
+/// Whether a name is a user's id. Read fresh.
+pub(super) fn is_user(id: &str) -> Result<bool, Error> {
+    Ok(find(c"users_pkey", Key::Text(id))?.is_some())
 }
 
 /// Whether there is a user who may act and is an administrator. Read fresh, whatever the transaction's snapshot.

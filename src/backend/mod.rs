@@ -7,6 +7,7 @@
 //! | [`account`] | the user or API token behind an identity, from the tables |
 //! | [`catalog`] | reading rolecall's tables without privileges, snapshots or SPI |
 //! | [`predicates`] | `has_role()` and `has_scope()`, called for every row where they were not folded |
+//! | [`acl`] | access-control lists of rows, judged for every row |
 //! | [`fold`] | role and scope tests replaced by true or false when a query is planned |
 //! | [`fields`] | likewise, which columns a statement touches |
 //! | [`id_set`] | the keys of related rows, in which each row's is looked for |
@@ -17,6 +18,7 @@
 //! | [`varlena`] | values of variable length, read where they lie |
 
 pub mod account;
+pub mod acl;
 pub mod caller;
 pub mod catalog;
 pub mod executor;

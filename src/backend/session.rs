@@ -5,6 +5,7 @@
 //! a pool that serves the same people reads nothing again.
 
 use super::account::{self, User};
+use super::acl::Names;
 use super::catalog::{OneMoment, Table};
 use super::variables::Variables;
 use super::{caller, fold, setting};
@@ -13,7 +14,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use policy::identity::{Identity, Proof};
 use policy::scope::Granted;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{CStr, c_int, c_void};
 use std::hash::{BuildHasher, RandomState};
@@ -45,6 +46,8 @@ pub struct Session {
     moment: u64,
     /// The same for equal sets of roles with equal scopes, in this process.
     pub(super) fingerprint: u64,
+    /// What ACLs call the identity, once one was asked about.
+    pub(super) names: OnceCell<Names>,
     /// The dynamic variables as the executor wants them.
     pub(super) variables: Variables,
 }
@@ -244,7 +247,7 @@ fn load(identity: Option<Identity>) -> Result<Session, Error> {
     let variables = Variables::of(account.user.as_ref(), api_token.map(|identity| identity.subject.as_str()));
     let account::Account { user, roles, refusal } = account;
     let held = roles.iter().cloned().collect();
-    Ok(Session { identity, user, refusal, roles, held, scopes, moment, fingerprint, variables })
+    Ok(Session { identity, user, refusal, roles, held, names: OnceCell::new(), scopes, moment, fingerprint, variables })
 }
 
 /// Opens a table of rolecall's whose changes make every session look again.

@@ -3,6 +3,8 @@
 mod access_model;
 mod access_model_export;
 mod accounts;
+mod acl_oracle;
+mod acls;
 mod api_tokens;
 mod audit;
 mod becoming;

@@ -3,7 +3,8 @@
 use crate::provisioner_world::{rolecall, value};
 use rolecall_tests::{Cluster, Database};
 use std::io::{Read, Write};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 const SPEC: &str = "roles: {svc: {login: true, password: {prompt: true}}}";
 
@@ -27,12 +28,27 @@ fn answer(mut child: Child, answers: &[&str]) -> (i32, String) {
             told.push(byte[0]);
         }
         told.push(b'\n');
-        // The echo is turned off before the question is shown.
+        wait_for_silence(child.id());
         input.write_all(format!("{answer}\n").as_bytes()).expect("an answer");
     }
     output.read_to_end(&mut told).expect("output");
     let code = child.wait().expect("it ends").code().expect("it was not killed");
     (code, String::from_utf8_lossy(&told).into_owned())
+}
+
+/// Waits until the terminal that `script` has made shows no more what is typed: a moment after the question.
+fn wait_for_silence(script: u32) {
+    let children = std::fs::read_to_string(format!("/proc/{script}/task/{script}/children")).expect("its children");
+    let shell = children.split_whitespace().next().expect("a shell");
+    let terminal = std::fs::read_link(format!("/proc/{shell}/fd/0")).expect("its terminal");
+    for _ in 0..2000 {
+        let settings = Command::new("stty").arg("-a").arg("-F").arg(&terminal).output().expect("stty runs");
+        if String::from_utf8_lossy(&settings.stdout).contains(" -echo ") {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("what is typed is shown");
 }
 
 #[test]
