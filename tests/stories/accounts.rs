@@ -158,7 +158,7 @@ fn a_temporary_password_is_good_for_nothing_but_changing_it() {
 }
 
 /// Statements that only administrators may run, for every function whose comment says so.
-const ADMINISTRATORS_ONLY: [&str; 42] = [
+const ADMINISTRATORS_ONLY: [&str; 43] = [
     "set_signing_key('HS256')",
     "add_verification_key('x', '{}')",
     "drop_key('x')",
@@ -200,6 +200,7 @@ const ADMINISTRATORS_ONLY: [&str; 42] = [
     "disallow('users', 'documents', 'select')",
     "expose('documents')",
     "add_auth_schema()",
+    "set_queue_acl('admin', '[]')",
     "become('admin', 'curiosity')",
 ];
 

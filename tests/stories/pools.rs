@@ -77,7 +77,8 @@ fn one_of_the_buyers_gets_the_message_and_the_sender_the_result() {
     let expected = json!({"message": sent, "queue": "role:Buyers", "payload": {"buy": "paper"}, "sender": "outsider",
         "reply_to": "outsider", "attempts": 1, "lease_until": null});
     assert_eq!(got, expected);
-    let left = format!("SELECT extract(epoch FROM '{}'::timestamptz - clock_timestamp())::float8", until.as_str().unwrap());
+    let left =
+        format!("SELECT extract(epoch FROM '{}'::timestamptz - clock_timestamp())::float8", until.as_str().unwrap());
     assert!((20.0..30.0).contains(&one::<f64>(&mut it.admin, &left)));
     assert_eq!(receive(&mut it.john, ""), Value::Null, "one gets it, the others nothing");
     assert_eq!(
@@ -161,12 +162,18 @@ fn who_has_no_right_neither_sends_nor_receives_nor_sees_whether_there_is_a_queue
         for view in ["my_queues WHERE queue <> 'outsider'", "my_dead_letters"] {
             assert_eq!(one::<i64>(client, &format!("SELECT count(*) FROM rolecall.{view}")), 0, "{view}");
         }
-        for table in ["queues", "messages", "dead_letters", "workflows", "change_channel", "consumable", "queue_names"] {
+        for table in ["queues", "messages", "dead_letters", "workflows", "change_channel", "consumable", "queue_names"]
+        {
             refused(client, &format!("TABLE rolecall.{table}"), "42501", "permission denied");
         }
         refused(client, "SELECT rolecall.set_queue_acl('role:Buyers', '[]')", "42501", "needs an administrator");
     }
-    refused(&mut it.outsider, "SELECT rolecall.send('outsider', '1', reply_to => 'role:Buyers')", "42501", "\"role:Buyers\"");
+    refused(
+        &mut it.outsider,
+        "SELECT rolecall.send('outsider', '1', reply_to => 'role:Buyers')",
+        "42501",
+        "\"role:Buyers\"",
+    );
     for queue in ["role:Buyers", "role:nope", "buyer_John"] {
         let message = format!("may not receive from queue \"{queue}\"");
         refused(&mut it.outsider, &format!("SELECT rolecall.receive(queue => '{queue}')"), "42501", &message);
@@ -201,7 +208,10 @@ fn a_queues_list_says_who_else_may_send_and_who_may_not() {
     assert_eq!(payload(&mut it.john, ""), 1);
     assert_eq!(receive(&mut it.outsider, ""), Value::Null, "who may send may not receive");
     // Everybody decides who may send to himself, and cannot lock himself out.
-    run(&mut it.john, r#"SELECT rolecall.set_queue_acl('buyer_John', '[{"id": "buyer_John", "rights": ["invoke"], "deny": true}]')"#);
+    run(
+        &mut it.john,
+        r#"SELECT rolecall.set_queue_acl('buyer_John', '[{"id": "buyer_John", "rights": ["invoke"], "deny": true}]')"#,
+    );
     refused(&mut it.john, "SELECT rolecall.send('buyer_John', '1')", "42501", "may not send");
     run(&mut it.john, r#"SELECT rolecall.set_queue_acl('buyer_John', '[{"id": "Buyers", "rights": ["invoke"]}]')"#);
     send(&mut it.robot, "'buyer_John', '5'");
@@ -309,7 +319,10 @@ fn what_waits_in_a_queue_that_is_dropped_is_not_lost() {
     }
     // One that was sent at the same moment.
     run(&mut it.admin, "SELECT rolecall.send('role:Passing', '2', NULL, 'buyer_Maria')");
-    run(&mut it.admin, "SELECT rolecall.rename_role('Passing', 'Gone'); UPDATE rolecall.messages SET queue = 99 WHERE payload = '2'");
+    run(
+        &mut it.admin,
+        "SELECT rolecall.rename_role('Passing', 'Gone'); UPDATE rolecall.messages SET queue = 99 WHERE payload = '2'",
+    );
     run(&mut it.admin, "SELECT rolecall.drop_role('Gone'), rolecall.drop_user('outsider')");
     assert_eq!(one::<i64>(&mut it.maria, "SELECT rolecall.expire()"), 1);
     let queues: Vec<Value> = (0..4).map(|_| payload(&mut it.maria, "")["queue"].clone()).collect();
@@ -342,7 +355,10 @@ fn an_api_token_consumes_the_pools_of_its_roles() {
 #[test]
 fn behind_become_it_is_the_user_who_sends() {
     let mut it = Buyers::new();
-    run(&mut it.admin, "SELECT rolecall.become('buyer_John', 'a test', true); SELECT rolecall.send('role:Buyers', '1')");
+    run(
+        &mut it.admin,
+        "SELECT rolecall.become('buyer_John', 'a test', true); SELECT rolecall.send('role:Buyers', '1')",
+    );
     assert_eq!(receive(&mut it.maria, "")["sender"], "buyer_John");
 }
 
@@ -350,7 +366,10 @@ fn behind_become_it_is_the_user_who_sends() {
 fn every_message_has_one_consumer() {
     const MESSAGES: i64 = 400;
     let mut it = Buyers::new();
-    run(&mut it.admin, &format!("SELECT rolecall.send('role:Buyers', to_jsonb(n)) FROM generate_series(1, {MESSAGES}) n"));
+    run(
+        &mut it.admin,
+        &format!("SELECT rolecall.send('role:Buyers', to_jsonb(n)) FROM generate_series(1, {MESSAGES}) n"),
+    );
     let got: Vec<i64> = std::thread::scope(|scope| {
         let consumers = [&mut it.john, &mut it.maria, &mut it.robot].map(|client| {
             scope.spawn(move || {
@@ -399,7 +418,10 @@ fn bad_arguments_of_messages_get_one_clear_error() {
 #[test]
 fn queues_are_renamed_and_restored_with_what_waits_in_them() {
     let mut it = Buyers::new();
-    run(&mut it.john, "SELECT rolecall.publish_workflow('scan'); SELECT rolecall.invoke_workflow('scan', '1', NULL, 'buyer_John')");
+    run(
+        &mut it.john,
+        "SELECT rolecall.publish_workflow('scan'); SELECT rolecall.invoke_workflow('scan', '1', NULL, 'buyer_John')",
+    );
     it.send("'role:Buyers', '2', NULL");
     it.send("'role:Buyers', '3', '1 millisecond'");
     it.send("'buyer_Maria', '4', NULL");
@@ -414,7 +436,8 @@ fn queues_are_renamed_and_restored_with_what_waits_in_them() {
         assert!(!before.is_empty());
         assert_eq!(column(&mut admin, &rows), before, "{table}");
     }
-    let [mut john, mut maria] = ["buyer_john", "buyer_maria"].map(|name| restored.connect(&format!("{}_{name}", it.database.name)));
+    let [mut john, mut maria] =
+        ["buyer_john", "buyer_maria"].map(|name| restored.connect(&format!("{}_{name}", it.database.name)));
     assert_eq!(receive(&mut john, "")["queue"], "role:Purchasing");
     assert_eq!(receive(&mut john, "")["queue"], "workflow:scan");
     assert_eq!(payload(&mut maria, ""), 4);

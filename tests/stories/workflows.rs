@@ -29,19 +29,35 @@ fn a_workflow_is_invoked_by_the_members_of_its_role() {
     }
     let sent: i64 = one(&mut it.john, &invoke);
     assert_eq!(receive(&mut it.john, ""), Value::Null, "who may invoke it does not receive from it");
-    refused(&mut it.john, &format!("SELECT rolecall.receive(queue => 'workflow:{WORKFLOW}')"), "42501", "may not receive");
+    refused(
+        &mut it.john,
+        &format!("SELECT rolecall.receive(queue => 'workflow:{WORKFLOW}')"),
+        "42501",
+        "may not receive",
+    );
     let got = receive(&mut it.robot, &format!("queue => 'workflow:{WORKFLOW}'"));
-    assert_eq!((&got["message"], &got["sender"], &got["payload"]), (&json!(sent), &json!("buyer_John"), &json!({"image": 7})));
+    assert_eq!(
+        (&got["message"], &got["sender"], &got["payload"]),
+        (&json!(sent), &json!("buyer_John"), &json!({"image": 7}))
+    );
     run(&mut it.robot, &format!("SELECT rolecall.done({sent}, '\"a cat\"')"));
     assert_eq!(payload(&mut it.john, ""), "a cat");
     one::<i64>(&mut it.admin, &format!("SELECT rolecall.invoke_workflow('{WORKFLOW}', '1')"));
-    refused(&mut it.admin, "SELECT rolecall.invoke_workflow('nope', '1')", "42704", "queue \"workflow:nope\" does not exist");
+    refused(
+        &mut it.admin,
+        "SELECT rolecall.invoke_workflow('nope', '1')",
+        "42704",
+        "queue \"workflow:nope\" does not exist",
+    );
     // The role may be renamed; the workflow stays.
     run(&mut it.admin, &format!("SELECT rolecall.rename_role('{ROLE}', 'vision')"));
     assert_eq!(listed(&mut it.john), [format!("{WORKFLOW} vision buyer_robot1")]);
     assert_eq!(payload(&mut it.robot, ""), 1);
     let log = "SELECT concat_ws(' ', actor, action, old ->> 'role', new ->> 'role') FROM rolecall.audit_log WHERE object = 'workflows'";
-    assert_eq!(column(&mut it.admin, log), [format!("buyer_robot1 insert {ROLE}"), format!("postgres update {ROLE} vision")]);
+    assert_eq!(
+        column(&mut it.admin, log),
+        [format!("buyer_robot1 insert {ROLE}"), format!("postgres update {ROLE} vision")]
+    );
 }
 
 #[test]
