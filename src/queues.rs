@@ -1,18 +1,76 @@
-//! What receiving messages must remember.
+//! What receiving messages keeps in memory, so that a message costs one statement: which queues there are for who acts,
+//! whose turn it is, and when somebody last looked for messages that are overdue.
 
+use crate::backend::{caller, session};
+use crate::error::Reported;
 use pgrx::prelude::*;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
 
-thread_local! {
-    /// Ids begin at 1.
-    static LAST: Cell<i64> = const { Cell::new(0) };
+/// How often a connection that has enough to receive looks for what is overdue.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
+
+/// The queues that somebody may receive from, in the order of their ids, with what they are called.
+struct Kept {
+    by: (u64, u64),
+    queues: Vec<(i64, String)>,
 }
 
-/// The queue that this connection received from last, so that the next ones get their turn.
+thread_local! {
+    static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
+    /// Ids begin at 1.
+    static LAST: Cell<i64> = const { Cell::new(0) };
+    static TIDIED: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// The queues that the present identity may receive from, the one whose turn it is first; NULL: look them up.
 #[pg_extern(sql = false)]
-fn turn(served: Option<i64>) -> i64 {
-    served.map_or(LAST.get(), |queue| {
-        LAST.set(queue);
-        queue
+fn kept_queues() -> Reported<Option<Vec<i64>>> {
+    let by = (session::changes(), session::actor());
+    Ok(KEPT.with_borrow_mut(|kept| match kept {
+        Some(kept) if kept.by == by && !kept.queues.is_empty() => {
+            let next = kept.queues.partition_point(|(id, _)| *id <= LAST.get());
+            let (before, after) = kept.queues.split_at(next);
+            Some(after.iter().chain(before).map(|(id, _)| *id).collect())
+        }
+        _ => {
+            *kept = Some(Kept { by, queues: Vec::new() });
+            None
+        }
+    }))
+}
+
+/// Keeps what was looked up after `kept_queues()` had said so, unless an older snapshot shows it or it may be undone.
+#[pg_extern(sql = false)]
+fn keep_queues(ids: Vec<i64>, names: Vec<String>) -> Reported<()> {
+    session::watch_table(c"queues")?;
+    if caller::sees_what_is() {
+        KEPT.with_borrow_mut(|kept| {
+            if let Some(kept) = kept {
+                kept.queues = ids.into_iter().zip(names).collect();
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Notes that a queue has had its turn, and says what it is called where that is kept.
+#[pg_extern(sql = false)]
+fn took_turn(queue: i64) -> Option<String> {
+    LAST.set(queue);
+    KEPT.with_borrow(|kept| {
+        let queues = &kept.as_ref()?.queues;
+        queues.binary_search_by_key(&queue, |(id, _)| *id).ok().map(|at| queues[at].1.clone())
     })
+}
+
+/// Whether this connection should look for what is overdue now.
+#[pg_extern(sql = false)]
+fn time_to_tidy() -> bool {
+    let now = Instant::now();
+    let is_time = TIDIED.get().is_none_or(|last| now.duration_since(last) >= TIDY_EVERY);
+    if is_time {
+        TIDIED.set(Some(now));
+    }
+    is_time
 }

@@ -117,6 +117,14 @@ COMMENT ON COLUMN rolecall.dead_letters.expires_at IS 'When it expired, or would
 COMMENT ON COLUMN rolecall.dead_letters.reason IS 'expired; attempts: too many leases have ended; dropped: its queue is gone';
 COMMENT ON COLUMN rolecall.dead_letters.died_at IS 'Since when it lies here';
 
+-- Sessions remember which queues they receive from. Users' own are known beforehand.
+CREATE TRIGGER invalidate_on_entry AFTER INSERT OR UPDATE OF role, workflow, acl
+    ON rolecall.queues FOR EACH ROW WHEN (NEW.user_id IS NULL) EXECUTE FUNCTION rolecall.invalidate_sessions();
+CREATE TRIGGER invalidate_on_exit AFTER DELETE
+    ON rolecall.queues FOR EACH ROW WHEN (OLD.user_id IS NULL) EXECUTE FUNCTION rolecall.invalidate_sessions();
+ALTER TABLE rolecall.queues ENABLE ALWAYS TRIGGER invalidate_on_entry;
+ALTER TABLE rolecall.queues ENABLE ALWAYS TRIGGER invalidate_on_exit;
+
 SELECT pg_extension_config_dump('rolecall.workflows', '');
 SELECT pg_extension_config_dump('rolecall.queues', '');
 SELECT pg_extension_config_dump('rolecall.queues_id_seq', '');

@@ -1,6 +1,14 @@
-CREATE FUNCTION rolecall.turn(served bigint DEFAULT NULL) RETURNS bigint
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'turn_wrapper';
-COMMENT ON FUNCTION rolecall.turn(bigint) IS 'The queue that this connection received from last; with an argument, it is that one from now on';
+CREATE FUNCTION rolecall.kept_queues() RETURNS bigint[] LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'kept_queues_wrapper';
+COMMENT ON FUNCTION rolecall.kept_queues() IS
+    'The queues that one may receive from, the one whose turn it is first, as this connection remembers them; NULL: it does not';
+CREATE FUNCTION rolecall.keep_queues(ids bigint[], names text[]) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'keep_queues_wrapper';
+COMMENT ON FUNCTION rolecall.keep_queues(bigint[], text[]) IS 'Remembers the queues that one may receive from, in the order of their ids';
+CREATE FUNCTION rolecall.took_turn(queue bigint) RETURNS text
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'took_turn_wrapper';
+COMMENT ON FUNCTION rolecall.took_turn(bigint) IS 'Notes that this queue has had its turn; what it is called, where that is remembered';
+CREATE FUNCTION rolecall.time_to_tidy() RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'time_to_tidy_wrapper';
+COMMENT ON FUNCTION rolecall.time_to_tidy() IS 'Whether this connection has not looked for overdue messages for a second';
 
 CREATE FUNCTION rolecall.wake(queues bigint[]) RETURNS void
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, rolecall, pg_temp
@@ -155,58 +163,91 @@ END
 $$;
 COMMENT ON FUNCTION rolecall.lease_end(interval) IS 'When a lease that starts now ends';
 
+CREATE FUNCTION rolecall.queues_to_receive_from(wanted text) RETURNS bigint[]
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, rolecall, pg_temp AS $$
+DECLARE
+    of_user queues := queue_of(user_id());
+    ids bigint[];
+    names text[];
+BEGIN
+    SELECT array_agg(id ORDER BY id), array_agg(name ORDER BY id) INTO ids, names FROM consumable;
+    IF wanted IS NULL THEN
+        PERFORM keep_queues(ids, names);
+        RETURN coalesce(kept_queues(), ids);
+    ELSIF wanted <> ALL (names) OR names IS NULL THEN
+        RAISE insufficient_privilege
+            USING MESSAGE = format('permission denied: you may not receive from queue "%s"', wanted),
+                  HINT = 'rolecall.my_queues shows those that you may receive from.';
+    END IF;
+    RETURN ARRAY[ids[array_position(names, wanted)]];
+END
+$$;
+COMMENT ON FUNCTION rolecall.queues_to_receive_from(text) IS
+    'The queues that one may receive from, which are remembered, or the one of that name';
+
+-- Where there is a message this is one statement. Its plan, made while the table is empty, must not read all of it when
+-- it is full.
 CREATE FUNCTION rolecall.receive(lease interval DEFAULT '60 seconds', queue text DEFAULT NULL) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-    -- A plan made while the table is empty must not read all of it when it is full.
     SET enable_seqscan = off SET search_path = pg_catalog, rolecall, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     me text := identity_key();
-    until timestamptz := lease_end(lease);
     moment timestamptz := clock_timestamp();
-    last bigint := turn();
+    until timestamptz := moment + lease;
+    ids bigint[];
     got record;
+    name text;
+    answers text;
 BEGIN
     IF me IS NULL THEN
         PERFORM require_login();
+    ELSIF (until > moment) IS NOT TRUE THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'lease must be positive';
+    END IF;
+    IF receive.queue IS NULL THEN
+        ids := kept_queues();
+    END IF;
+    IF ids IS NULL THEN
+        ids := queues_to_receive_from(receive.queue);
+    END IF;
+    IF time_to_tidy() THEN
+        PERFORM tidy(100);
     END IF;
     LOOP
-        UPDATE messages m SET state = 'leased', consumer = me, due = until, attempts = attempts + 1
+        UPDATE messages SET state = 'leased', consumer = me, due = until, attempts = attempts + 1
          WHERE id = (
             SELECT first.id
-              FROM (SELECT id FROM consumable WHERE receive.queue IS NULL OR name = receive.queue
-                     ORDER BY id <= last, id) open,
+              FROM unnest(ids) next,
                    LATERAL (SELECT id FROM messages
-                             WHERE queue = open.id AND state = 'ready' AND expires_at > moment
+                             WHERE queue = next AND state = 'ready' AND expires_at > moment
                                AND (declined IS NULL OR coalesce((declined ->> me)::float8, 0) <= extract(epoch FROM moment))
                              ORDER BY priority, id LIMIT 1 FOR UPDATE SKIP LOCKED) first
              LIMIT 1)
-        RETURNING id, queue, (SELECT name FROM queue_names WHERE id = m.queue), payload, sender, reply_to, attempts,
-                  in_reply_to, EXISTS (SELECT FROM messages WHERE due <= moment) AS overdue
-          INTO got;
-        IF FOUND THEN
-            last := turn(got.queue);
-            IF got.overdue THEN
-                PERFORM tidy(100);
-            END IF;
-            RETURN jsonb_build_object('message', got.id, 'queue', got.name, 'payload', got.payload, 'sender', got.sender,
-                    'reply_to', CASE WHEN got.reply_to IS NOT NULL THEN (SELECT name FROM queue_names WHERE id = got.reply_to) END,
-                    'attempts', got.attempts, 'lease_until', until)
-                || CASE WHEN got.in_reply_to IS NOT NULL THEN jsonb_build_object('in_reply_to', got.in_reply_to)
-                        ELSE '{}' END;
-        END IF;
-        EXIT WHEN (tidy(100)).seen_to = 0;
+        RETURNING id, queue, payload, sender, reply_to, attempts, in_reply_to INTO got;
+        EXIT WHEN FOUND OR (tidy(100)).seen_to = 0;
         moment := clock_timestamp();
+        until := moment + lease;
     END LOOP;
-    IF receive.queue IS NOT NULL AND NOT EXISTS (SELECT FROM consumable WHERE name = receive.queue) THEN
-        RAISE insufficient_privilege
-            USING MESSAGE = format('permission denied: you may not receive from queue "%s"', receive.queue),
-                  HINT = 'rolecall.my_queues shows those that you may receive from.';
+    IF got.id IS NULL THEN
+        IF EXISTS (SELECT FROM pg_listening_channels() c WHERE starts_with(c, 'rolecall_')) THEN
+            PERFORM follow_channels();
+        END IF;
+        RETURN NULL;
     END IF;
-    IF EXISTS (SELECT FROM pg_listening_channels() c WHERE starts_with(c, 'rolecall_')) THEN
-        PERFORM follow_channels();
+    name := took_turn(got.queue);
+    IF name IS NULL THEN
+        name := (SELECT name FROM queue_names WHERE id = got.queue);
     END IF;
-    RETURN NULL;
+    IF got.reply_to IS NOT NULL THEN
+        answers := (SELECT name FROM queue_names WHERE id = got.reply_to);
+    END IF;
+    IF got.in_reply_to IS NOT NULL THEN
+        RETURN jsonb_build_object('message', got.id, 'queue', name, 'payload', got.payload, 'sender', got.sender,
+            'reply_to', answers, 'attempts', got.attempts, 'lease_until', until, 'in_reply_to', got.in_reply_to);
+    END IF;
+    RETURN jsonb_build_object('message', got.id, 'queue', name, 'payload', got.payload, 'sender', got.sender,
+        'reply_to', answers, 'attempts', got.attempts, 'lease_until', until);
 END
 $$;
 COMMENT ON FUNCTION rolecall.receive(interval, text) IS
