@@ -196,6 +196,7 @@ DECLARE
     moment timestamptz := clock_timestamp();
     until timestamptz := moment + lease;
     ids bigint[];
+    all_ids bigint[];
     got record;
     name text;
     answers text;
@@ -214,20 +215,29 @@ BEGIN
     IF time_to_tidy() THEN
         PERFORM tidy(100);
     END IF;
+    all_ids := ids;
     LOOP
+        -- Most people have one pool beside their own queue, and going through a list is dear.
         UPDATE messages SET state = 'leased', consumer = me, due = until, attempts = attempts + 1
-         WHERE id = (
-            SELECT first.id
-              FROM unnest(ids) next,
-                   LATERAL (SELECT id FROM messages
-                             WHERE queue = next AND state = 'ready' AND expires_at > moment
-                               AND (declined IS NULL OR coalesce((declined ->> me)::float8, 0) <= extract(epoch FROM moment))
-                             ORDER BY priority, id LIMIT 1 FOR UPDATE SKIP LOCKED) first
-             LIMIT 1)
+         WHERE id = coalesce(
+            (SELECT id FROM messages
+              WHERE queue = ids[1] AND state = 'ready' AND expires_at > moment
+                AND (declined IS NULL OR coalesce((declined ->> me)::float8, 0) <= extract(epoch FROM moment))
+              ORDER BY priority, id LIMIT 1 FOR UPDATE SKIP LOCKED),
+            (SELECT id FROM messages
+              WHERE queue = ids[2] AND state = 'ready' AND expires_at > moment
+                AND (declined IS NULL OR coalesce((declined ->> me)::float8, 0) <= extract(epoch FROM moment))
+              ORDER BY priority, id LIMIT 1 FOR UPDATE SKIP LOCKED))
         RETURNING id, queue, payload, sender, reply_to, attempts, in_reply_to INTO got;
-        EXIT WHEN FOUND OR (tidy(100)).seen_to = 0;
-        moment := clock_timestamp();
-        until := moment + lease;
+        EXIT WHEN FOUND;
+        ids := ARRAY(SELECT next FROM unnest(ids[3:]) WITH ORDINALITY rest (next, n)
+                      WHERE EXISTS (SELECT FROM messages WHERE queue = next AND state = 'ready') ORDER BY n);
+        IF ids = '{}' THEN
+            EXIT WHEN (tidy(100)).seen_to = 0;
+            ids := all_ids;
+            moment := clock_timestamp();
+            until := moment + lease;
+        END IF;
     END LOOP;
     IF got.id IS NULL THEN
         IF EXISTS (SELECT FROM pg_listening_channels() c WHERE starts_with(c, 'rolecall_')) THEN
