@@ -1,18 +1,20 @@
-//! What receiving messages keeps in memory, so that a message costs one statement: which queues there are for who acts,
-//! whose turn it is, and when somebody last looked for messages that are overdue.
+//! What receiving messages keeps in memory for a second, so that a message costs one statement: which queues there are for
+//! who acts, and whose turn it is.
 
 use crate::backend::{caller, session};
 use crate::error::Reported;
+use crate::query;
 use pgrx::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-/// How often a connection that has enough to receive looks for what is overdue.
+/// How often a connection that has enough to receive looks for what is overdue, and its queues up.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 /// The queues that somebody may receive from, in the order of their ids, with what they are called.
 struct Kept {
     by: (u64, u64),
+    since: Instant,
     queues: Vec<(i64, String)>,
 }
 
@@ -20,24 +22,24 @@ thread_local! {
     static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
     /// Ids begin at 1.
     static LAST: Cell<i64> = const { Cell::new(0) };
-    static TIDIED: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// The queues that the present identity may receive from, the one whose turn it is first; NULL: look them up.
+/// The queues that the present identity may receive from, the one whose turn it is first; NULL: look them up, and for what
+/// is overdue.
 #[pg_extern(sql = false)]
-fn kept_queues() -> Reported<Option<Vec<i64>>> {
+fn kept_queues() -> Option<Vec<i64>> {
     let by = (session::changes(), session::actor());
-    Ok(KEPT.with_borrow_mut(|kept| match kept {
-        Some(kept) if kept.by == by && !kept.queues.is_empty() => {
+    KEPT.with_borrow_mut(|kept| match kept {
+        Some(kept) if kept.by == by && kept.since.elapsed() < TIDY_EVERY && !kept.queues.is_empty() => {
             let next = kept.queues.partition_point(|(id, _)| *id <= LAST.get());
             let (before, after) = kept.queues.split_at(next);
             Some(after.iter().chain(before).map(|(id, _)| *id).collect())
         }
         _ => {
-            *kept = Some(Kept { by, queues: Vec::new() });
+            *kept = Some(Kept { by, since: Instant::now(), queues: Vec::new() });
             None
         }
-    }))
+    })
 }
 
 /// Keeps what was looked up after `kept_queues()` had said so, unless an older snapshot shows it or it may be undone.
@@ -54,23 +56,16 @@ fn keep_queues(ids: Vec<i64>, names: Vec<String>) -> Reported<()> {
     Ok(())
 }
 
-/// Notes that a queue has had its turn, and says what it is called where that is kept.
+/// Notes that a queue has had its turn, and says what it is called.
 #[pg_extern(sql = false)]
-fn took_turn(queue: i64) -> Option<String> {
+fn took_turn(queue: i64) -> Reported<Option<String>> {
     LAST.set(queue);
-    KEPT.with_borrow(|kept| {
+    let kept = KEPT.with_borrow(|kept| {
         let queues = &kept.as_ref()?.queues;
         queues.binary_search_by_key(&queue, |(id, _)| *id).ok().map(|at| queues[at].1.clone())
-    })
-}
-
-/// Whether this connection should look for what is overdue now.
-#[pg_extern(sql = false)]
-fn time_to_tidy() -> bool {
-    let now = Instant::now();
-    let is_time = TIDIED.get().is_none_or(|last| now.duration_since(last) >= TIDY_EVERY);
-    if is_time {
-        TIDIED.set(Some(now));
+    });
+    match kept {
+        None => Ok(query::one("SELECT name FROM rolecall.queue_names WHERE id = $1", &[queue.into()])?),
+        name => Ok(name),
     }
-    is_time
 }

@@ -1,14 +1,12 @@
 CREATE FUNCTION rolecall.kept_queues() RETURNS bigint[] LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'kept_queues_wrapper';
 COMMENT ON FUNCTION rolecall.kept_queues() IS
-    'The queues that one may receive from, the one whose turn it is first, as this connection remembers them; NULL: it does not';
+    'The queues that one may receive from, the one whose turn it is first, as this connection remembers them for a second; NULL: it does not';
 CREATE FUNCTION rolecall.keep_queues(ids bigint[], names text[]) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'keep_queues_wrapper';
 COMMENT ON FUNCTION rolecall.keep_queues(bigint[], text[]) IS 'Remembers the queues that one may receive from, in the order of their ids';
 CREATE FUNCTION rolecall.took_turn(queue bigint) RETURNS text
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'took_turn_wrapper';
-COMMENT ON FUNCTION rolecall.took_turn(bigint) IS 'Notes that this queue has had its turn; what it is called, where that is remembered';
-CREATE FUNCTION rolecall.time_to_tidy() RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'time_to_tidy_wrapper';
-COMMENT ON FUNCTION rolecall.time_to_tidy() IS 'Whether this connection has not looked for overdue messages for a second';
+COMMENT ON FUNCTION rolecall.took_turn(bigint) IS 'Notes that this queue has had its turn; what it is called';
 
 CREATE FUNCTION rolecall.wake(queues bigint[]) RETURNS void
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, rolecall, pg_temp
@@ -163,30 +161,46 @@ END
 $$;
 COMMENT ON FUNCTION rolecall.lease_end(interval) IS 'When a lease that starts now ends';
 
-CREATE FUNCTION rolecall.queues_to_receive_from(wanted text) RETURNS bigint[]
+CREATE FUNCTION rolecall.queue_name(queue bigint) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, rolecall, pg_temp AS $$
+BEGIN
+    RETURN (SELECT name FROM queue_names WHERE id = queue);
+END
+$$;
+COMMENT ON FUNCTION rolecall.queue_name(bigint) IS 'What a queue is called';
+
+CREATE FUNCTION rolecall.queues_to_receive_from(wanted text, lease interval) RETURNS bigint[]
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, rolecall, pg_temp AS $$
 DECLARE
-    of_user queues := queue_of(user_id());
+    until timestamptz := lease_end(lease);
+    of_user queues;
     ids bigint[];
     names text[];
 BEGIN
+    IF identity_key() IS NULL THEN
+        PERFORM require_login();
+    END IF;
+    of_user := queue_of(user_id());
     SELECT array_agg(id ORDER BY id), array_agg(name ORDER BY id) INTO ids, names FROM consumable;
     IF wanted IS NULL THEN
         PERFORM keep_queues(ids, names);
-        RETURN coalesce(kept_queues(), ids);
-    ELSIF wanted <> ALL (names) OR names IS NULL THEN
+        ids := coalesce(kept_queues(), ids, '{}');
+    ELSIF (wanted = ANY (names)) IS NOT TRUE THEN
         RAISE insufficient_privilege
             USING MESSAGE = format('permission denied: you may not receive from queue "%s"', wanted),
                   HINT = 'rolecall.my_queues shows those that you may receive from.';
+    ELSE
+        ids := ARRAY[ids[array_position(names, wanted)]];
     END IF;
-    RETURN ARRAY[ids[array_position(names, wanted)]];
+    PERFORM tidy(100);
+    RETURN ids;
 END
 $$;
-COMMENT ON FUNCTION rolecall.queues_to_receive_from(text) IS
+COMMENT ON FUNCTION rolecall.queues_to_receive_from(text, interval) IS
     'The queues that one may receive from, which are remembered, or the one of that name';
 
--- Where there is a message this is one statement. Its plan, made while the table is empty, must not read all of it when
--- it is full.
+-- Where there is a message this is one statement, and few expressions, of which each costs as much as an index. Its plan,
+-- made while the table is empty, must not read all of it when it is full.
 CREATE FUNCTION rolecall.receive(lease interval DEFAULT '60 seconds', queue text DEFAULT NULL) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET enable_seqscan = off SET search_path = pg_catalog, rolecall, pg_temp AS $$
@@ -195,27 +209,12 @@ DECLARE
     me text := identity_key();
     moment timestamptz := clock_timestamp();
     until timestamptz := moment + lease;
-    ids bigint[];
-    all_ids bigint[];
+    ids bigint[] := CASE WHEN receive.queue IS NULL THEN kept_queues() END;
     got record;
-    name text;
-    answers text;
 BEGIN
-    IF me IS NULL THEN
-        PERFORM require_login();
-    ELSIF (until > moment) IS NOT TRUE THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'lease must be positive';
+    IF ids IS NULL OR me IS NULL OR (until > moment) IS NOT TRUE THEN
+        ids := queues_to_receive_from(receive.queue, lease);
     END IF;
-    IF receive.queue IS NULL THEN
-        ids := kept_queues();
-    END IF;
-    IF ids IS NULL THEN
-        ids := queues_to_receive_from(receive.queue);
-    END IF;
-    IF time_to_tidy() THEN
-        PERFORM tidy(100);
-    END IF;
-    all_ids := ids;
     LOOP
         -- Most people have one pool beside their own queue, and going through a list is dear.
         UPDATE messages SET state = 'leased', consumer = me, due = until, attempts = attempts + 1
@@ -233,31 +232,20 @@ BEGIN
         ids := ARRAY(SELECT next FROM unnest(ids[3:]) WITH ORDINALITY rest (next, n)
                       WHERE EXISTS (SELECT FROM messages WHERE queue = next AND state = 'ready') ORDER BY n);
         IF ids = '{}' THEN
-            EXIT WHEN (tidy(100)).seen_to = 0;
-            ids := all_ids;
+            IF (tidy(100)).seen_to = 0 THEN
+                IF EXISTS (SELECT FROM pg_listening_channels() c WHERE starts_with(c, 'rolecall_')) THEN
+                    PERFORM follow_channels();
+                END IF;
+                RETURN NULL;
+            END IF;
+            ids := queues_to_receive_from(receive.queue, lease);
             moment := clock_timestamp();
             until := moment + lease;
         END IF;
     END LOOP;
-    IF got.id IS NULL THEN
-        IF EXISTS (SELECT FROM pg_listening_channels() c WHERE starts_with(c, 'rolecall_')) THEN
-            PERFORM follow_channels();
-        END IF;
-        RETURN NULL;
-    END IF;
-    name := took_turn(got.queue);
-    IF name IS NULL THEN
-        name := (SELECT name FROM queue_names WHERE id = got.queue);
-    END IF;
-    IF got.reply_to IS NOT NULL THEN
-        answers := (SELECT name FROM queue_names WHERE id = got.reply_to);
-    END IF;
-    IF got.in_reply_to IS NOT NULL THEN
-        RETURN jsonb_build_object('message', got.id, 'queue', name, 'payload', got.payload, 'sender', got.sender,
-            'reply_to', answers, 'attempts', got.attempts, 'lease_until', until, 'in_reply_to', got.in_reply_to);
-    END IF;
-    RETURN jsonb_build_object('message', got.id, 'queue', name, 'payload', got.payload, 'sender', got.sender,
-        'reply_to', answers, 'attempts', got.attempts, 'lease_until', until);
+    RETURN jsonb_build_object('message', got.id, 'queue', took_turn(got.queue), 'payload', got.payload,
+        'sender', got.sender, 'reply_to', queue_name(got.reply_to), 'attempts', got.attempts, 'lease_until', until)
+        || CASE WHEN got.in_reply_to IS NULL THEN '{}' ELSE jsonb_build_object('in_reply_to', got.in_reply_to) END;
 END
 $$;
 COMMENT ON FUNCTION rolecall.receive(interval, text) IS
