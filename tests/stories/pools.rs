@@ -199,6 +199,10 @@ fn who_has_no_right_neither_sends_nor_receives_nor_sees_whether_there_is_a_queue
 fn a_queues_list_says_who_else_may_send_and_who_may_not() {
     let mut it = Buyers::new();
     let list = r#"[{"id": "outsider", "rights": ["invoke"]}, {"id": "buyer_Maria", "rights": ["invoke", "read"], "deny": true}]"#;
+    // The first makes her queue; after the second the connection remembers what there is.
+    for _ in 0..2 {
+        assert_eq!(receive(&mut it.maria, ""), Value::Null);
+    }
     it.send("'role:Buyers', '1'");
     run(&mut it.admin, &format!("SELECT rolecall.set_queue_acl('role:Buyers', '{list}')"));
     send(&mut it.outsider, "'role:Buyers', '2'");
@@ -235,6 +239,14 @@ fn what_a_consumer_does_not_end_goes_to_another_one() {
     let got = receive(&mut it.maria, "");
     assert_eq!((&got["message"], &got["attempts"]), (&json!(sent), &json!(2)));
     refused(&mut it.john, &format!("SELECT rolecall.done({sent}, '\"late\"')"), "55000", "not yours");
+    it.send("'role:Buyers', '3'");
+    assert_eq!(payload(&mut it.maria, ""), 3);
+    run(&mut it.maria, &format!("SELECT rolecall.busy({sent}), rolecall.extend({sent} + 1, '1 hour')"));
+    let states = "SELECT concat_ws(' ', state, due > now() + interval '50 minutes') FROM rolecall.messages ORDER BY id";
+    assert_eq!(column(&mut it.admin, states), ["ready f", "leased t"], "the one and not the other");
+    run(&mut it.maria, &format!("SELECT rolecall.done({sent} + 1)"));
+    sleep(1100);
+    assert_eq!(payload(&mut it.maria, ""), 1);
     // A transaction that fails gives it back at once.
     run(&mut it.maria, &format!("SELECT rolecall.done({sent})"));
     it.send("'role:Buyers', '2'");
@@ -287,6 +299,15 @@ fn an_expired_message_is_never_handed_out_and_its_sender_hears_so() {
     let expected = json!({"command": "timeout", "message": sent, "queue": "role:Buyers", "payload": {"a": 1}});
     assert_eq!((&timeout["payload"], &timeout["in_reply_to"]), (&expected, &json!(sent)));
     assert_eq!((&timeout["sender"], &timeout["queue"]), (&Value::Null, &json!("outsider")));
+    // Nor before anybody has looked for what is overdue.
+    run(&mut it.admin, "DELETE FROM rolecall.messages");
+    assert_eq!(receive(&mut it.john, ""), Value::Null);
+    for (payload, expiry) in [(5, "'1 millisecond'"), (6, "NULL")] {
+        it.send(&format!("'role:Buyers', '{payload}', {expiry}"));
+    }
+    sleep(5);
+    assert_eq!(payload(&mut it.john, ""), 6);
+    assert_eq!(one::<i64>(&mut it.admin, "SELECT rolecall.expire()"), 1);
     // It dies while somebody has it and lets the lease end, too.
     it.send("'role:Buyers', '3', '100 milliseconds'");
     assert_eq!(payload(&mut it.john, "'150 milliseconds'"), 3);
