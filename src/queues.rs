@@ -65,7 +65,7 @@ fn took_turn(queue: i64) -> Reported<Option<String>> {
         queues.binary_search_by_key(&queue, |(id, _)| *id).ok().map(|at| queues[at].1.clone())
     });
     match kept {
-        None => Ok(query::one("SELECT name FROM rolecall.queue_names WHERE id = $1", &[queue.into()])?),
+        None => Ok(query::one("SELECT rolecall.queue_name($1)", &[queue.into()])?),
         name => Ok(name),
     }
 }
