@@ -84,6 +84,10 @@ pub enum Error {
     Acl(String),
     #[error("permission denied: the ACL would deny you the right to {0} the object")]
     LockedOut(&'static str),
+    #[error("message {0} is not yours (any more)")]
+    NotLeased(String),
+    #[error("permission denied: you may not receive from queue \"{0}\"")]
+    NotConsumed(String),
     #[error("{table} has no column of ACLs")]
     NoAcls { table: String },
     #[error("permission denied: there is no row {key:?} of {table} that you may update")]
@@ -152,6 +156,7 @@ impl Error {
             | Self::Registration(_)
             | Self::ColumnNotCovered { .. }
             | Self::LockedOut(_)
+            | Self::NotConsumed(_)
             | Self::NoRow { .. }
             | Self::InvalidInvitation => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             // Clients that retry serialization failures get the right rows at the second try.
@@ -160,6 +165,7 @@ impl Error {
             | Self::StartedByOther
             | Self::NotProtected { .. }
             | Self::NoAcls { .. }
+            | Self::NotLeased(_)
             | Self::LastAdministrator(_)
             | Self::BuiltIn(..)
             | Self::StillCovered { .. }
@@ -222,6 +228,8 @@ impl Error {
                 "Write a list of {\"id\": USER-OR-ROLE, \"rights\": [\"read\", …], \"deny\": false}.".into()
             }
             Self::LockedOut(_) => "Leave out the entry that denies it, or ask an administrator to write it.".into(),
+            Self::NotLeased(_) => "Its lease has ended, or it is done: receive another one.".into(),
+            Self::NotConsumed(_) => "rolecall.my_queues shows those that you may receive from.".into(),
             Self::NoAcls { .. } => "Name it with rolecall.protect(target, acl_column => …).".into(),
             Self::NamedInAcls { .. } => "Take it out of them first (rolecall.revoke_right()).".into(),
             Self::ColumnNotCovered { .. } => {

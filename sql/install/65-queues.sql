@@ -117,6 +117,14 @@ COMMENT ON COLUMN rolecall.dead_letters.expires_at IS 'When it expired, or would
 COMMENT ON COLUMN rolecall.dead_letters.reason IS 'expired; attempts: too many leases have ended; dropped: its queue is gone';
 COMMENT ON COLUMN rolecall.dead_letters.died_at IS 'Since when it lies here';
 
+-- Sessions remember which queues they receive from. Users' own are known beforehand.
+CREATE TRIGGER invalidate_on_entry AFTER INSERT OR UPDATE OF role, workflow, acl
+    ON rolecall.queues FOR EACH ROW WHEN (NEW.user_id IS NULL) EXECUTE FUNCTION rolecall.invalidate_sessions();
+CREATE TRIGGER invalidate_on_exit AFTER DELETE
+    ON rolecall.queues FOR EACH ROW WHEN (OLD.user_id IS NULL) EXECUTE FUNCTION rolecall.invalidate_sessions();
+ALTER TABLE rolecall.queues ENABLE ALWAYS TRIGGER invalidate_on_entry;
+ALTER TABLE rolecall.queues ENABLE ALWAYS TRIGGER invalidate_on_exit;
+
 SELECT pg_extension_config_dump('rolecall.workflows', '');
 SELECT pg_extension_config_dump('rolecall.queues', '');
 SELECT pg_extension_config_dump('rolecall.queues_id_seq', '');
@@ -194,7 +202,7 @@ BEGIN
         OR (owner = user_id() OR hit.id IS NOT NULL AND has_role(members) OR acl_allows(hit.acl, invoke)) IS NOT TRUE) THEN
         RAISE insufficient_privilege
             USING MESSAGE = format('permission denied: you may not send to queue "%s"', name),
-                  HINT = 'Ask an administrator for the role, or for a right to the queue (rolecall.set_queue_acl()).';
+                  HINT = 'Ask an administrator for the role, or for a right to the queue (rolecall.grant_right()).';
     END IF;
     IF owner IS NOT NULL AND hit.id IS NULL THEN
         hit := queue_of(owner);
@@ -208,26 +216,3 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rolecall.queue_to_send_to(text) IS 'The queue of that name, for who may send to it; else an error';
-
-CREATE FUNCTION rolecall.set_queue_acl(queue text, acl jsonb) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-    of_user text := (SELECT id FROM users WHERE username = set_queue_acl.queue);
-    hit queues;
-BEGIN
-    IF (is_administrator() OR of_user = user_id()) IS NOT TRUE THEN
-        RAISE insufficient_privilege
-            USING MESSAGE = 'permission denied: set_queue_acl() of another''s queue needs an administrator';
-    ELSIF (jsonb_typeof(set_queue_acl.acl) = 'array') IS NOT TRUE THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'acl must be an array',
-            HINT = 'For example [{"id": "ada", "rights": ["invoke"]}].';
-    END IF;
-    -- His own he reaches, whatever its list says.
-    hit := CASE WHEN of_user = user_id() THEN queue_of(of_user) ELSE queue_to_send_to(set_queue_acl.queue) END;
-    UPDATE queues SET acl = set_queue_acl.acl WHERE id = hit.id;
-    PERFORM change_channels(ARRAY[hit.id]);
-END
-$$;
-COMMENT ON FUNCTION rolecall.set_queue_acl(text, jsonb) IS
-    'Says who else may send to a queue, and who may not send or receive (administrators, or the user whose queue it is)';

@@ -1,7 +1,3 @@
-CREATE FUNCTION rolecall.turn(served bigint DEFAULT NULL) RETURNS bigint
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'turn_wrapper';
-COMMENT ON FUNCTION rolecall.turn(bigint) IS 'The queue that this connection received from last; with an argument, it is that one from now on';
-
 CREATE FUNCTION rolecall.wake(queues bigint[]) RETURNS void
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, rolecall, pg_temp
     AS $$SELECT pg_notify(channel, '') FROM queues WHERE id = ANY ($1)$$;
@@ -155,60 +151,18 @@ END
 $$;
 COMMENT ON FUNCTION rolecall.lease_end(interval) IS 'When a lease that starts now ends';
 
-CREATE FUNCTION rolecall.receive(lease interval DEFAULT '60 seconds', queue text DEFAULT NULL) RETURNS jsonb
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-    -- A plan made while the table is empty must not read all of it when it is full.
-    SET enable_seqscan = off SET search_path = pg_catalog, rolecall, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-    me text := identity_key();
-    until timestamptz := lease_end(lease);
-    moment timestamptz := clock_timestamp();
-    last bigint := turn();
-    got record;
+CREATE FUNCTION rolecall.queue_name(queue bigint) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, rolecall, pg_temp AS $$
 BEGIN
-    IF me IS NULL THEN
-        PERFORM require_login();
-    END IF;
-    LOOP
-        UPDATE messages m SET state = 'leased', consumer = me, due = until, attempts = attempts + 1
-         WHERE id = (
-            SELECT first.id
-              FROM (SELECT id FROM consumable WHERE receive.queue IS NULL OR name = receive.queue
-                     ORDER BY id <= last, id) open,
-                   LATERAL (SELECT id FROM messages
-                             WHERE queue = open.id AND state = 'ready' AND expires_at > moment
-                               AND (declined IS NULL OR coalesce((declined ->> me)::float8, 0) <= extract(epoch FROM moment))
-                             ORDER BY priority, id LIMIT 1 FOR UPDATE SKIP LOCKED) first
-             LIMIT 1)
-        RETURNING id, queue, (SELECT name FROM queue_names WHERE id = m.queue), payload, sender, reply_to, attempts,
-                  in_reply_to, EXISTS (SELECT FROM messages WHERE due <= moment) AS overdue
-          INTO got;
-        IF FOUND THEN
-            last := turn(got.queue);
-            IF got.overdue THEN
-                PERFORM tidy(100);
-            END IF;
-            RETURN jsonb_build_object('message', got.id, 'queue', got.name, 'payload', got.payload, 'sender', got.sender,
-                    'reply_to', CASE WHEN got.reply_to IS NOT NULL THEN (SELECT name FROM queue_names WHERE id = got.reply_to) END,
-                    'attempts', got.attempts, 'lease_until', until)
-                || CASE WHEN got.in_reply_to IS NOT NULL THEN jsonb_build_object('in_reply_to', got.in_reply_to)
-                        ELSE '{}' END;
-        END IF;
-        EXIT WHEN (tidy(100)).seen_to = 0;
-        moment := clock_timestamp();
-    END LOOP;
-    IF receive.queue IS NOT NULL AND NOT EXISTS (SELECT FROM consumable WHERE name = receive.queue) THEN
-        RAISE insufficient_privilege
-            USING MESSAGE = format('permission denied: you may not receive from queue "%s"', receive.queue),
-                  HINT = 'rolecall.my_queues shows those that you may receive from.';
-    END IF;
-    IF EXISTS (SELECT FROM pg_listening_channels() c WHERE starts_with(c, 'rolecall_')) THEN
-        PERFORM follow_channels();
-    END IF;
-    RETURN NULL;
+    RETURN (SELECT name FROM queue_names WHERE id = queue);
 END
 $$;
+COMMENT ON FUNCTION rolecall.queue_name(bigint) IS 'What a queue is called';
+
+-- Its statement's plan is kept from when the table was empty: it must not read all of it when that is full.
+CREATE FUNCTION rolecall.receive(lease interval DEFAULT '60 seconds', queue text DEFAULT NULL) RETURNS jsonb
+    LANGUAGE c VOLATILE SECURITY DEFINER SET enable_seqscan = off SET search_path = pg_catalog, rolecall, pg_temp
+    AS 'MODULE_PATHNAME', 'receive_wrapper';
 COMMENT ON FUNCTION rolecall.receive(interval, text) IS
     'The next message for the user, from a pool whose role one holds, or for one''s workflow; nobody else gets it while the lease lasts';
 
@@ -224,22 +178,8 @@ COMMENT ON FUNCTION rolecall.not_leased(bigint) IS
     'Raises the error of whoever has not got a message, whether there is one or not';
 
 CREATE FUNCTION rolecall.done(message bigint, result jsonb DEFAULT NULL, attempt int DEFAULT NULL) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, rolecall, pg_temp AS $$
-DECLARE
-    me text := identity_key();
-    answers bigint;
-BEGIN
-    DELETE FROM messages
-     WHERE id = message AND state = 'leased' AND consumer = me AND attempts = coalesce(attempt, attempts)
-    RETURNING reply_to INTO answers;
-    IF NOT FOUND THEN
-        PERFORM not_leased(message);
-    END IF;
-    IF result IS NOT NULL AND answers IS NOT NULL THEN
-        PERFORM answer(answers, result, message);
-    END IF;
-END
-$$;
+    LANGUAGE c VOLATILE SECURITY DEFINER SET enable_seqscan = off SET search_path = pg_catalog, rolecall, pg_temp
+    AS 'MODULE_PATHNAME', 'done_wrapper';
 COMMENT ON FUNCTION rolecall.done(bigint, jsonb, int) IS
     'Ends a message that one has received; a result goes to reply_to. attempt: only if it is still this delivery';
 

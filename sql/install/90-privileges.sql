@@ -18,7 +18,8 @@ REVOKE EXECUTE ON FUNCTION rolecall.invalidate_sessions(), rolecall.acl_support(
     rolecall.touches(oid, text, text[], boolean, text[]), rolecall.after_table(), rolecall.after_drop() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION rolecall.new_channel(), rolecall.identity_key(), rolecall.queue_of(text), rolecall.queue_to_send_to(text),
     rolecall.tell_of_change(), rolecall.change_channels(bigint[]), rolecall.pools_of(text[]), rolecall.leave_channels(),
-    rolecall.disabled_user_leaves(), rolecall.drop_queue_of_user(), rolecall.keep_queue_of_pool(), rolecall.turn(bigint),
+    rolecall.disabled_user_leaves(), rolecall.drop_queue_of_user(), rolecall.keep_queue_of_pool(),
+    rolecall.queue_name(bigint),
     rolecall.wake(bigint[]), rolecall.answer(bigint, jsonb, bigint), rolecall.bury(bigint[], boolean), rolecall.bury_all(),
     rolecall.tidy(int), rolecall.lease_end(interval), rolecall.not_leased(bigint), rolecall.follow_channels(),
     rolecall.remove_role(text) FROM PUBLIC;

@@ -41,6 +41,15 @@ pub fn may_write_in_passing() -> bool {
     may_write() && unsafe { pg_sys::XactIsoLevel } < pg_sys::XACT_REPEATABLE_READ as i32
 }
 
+/// Whether what this transaction reads is so for others as well: it reads with fresh snapshots and has written nothing.
+pub fn sees_what_is() -> bool {
+    // SAFETY: reads variables of this process.
+    unsafe {
+        pg_sys::XactIsoLevel < pg_sys::XACT_REPEATABLE_READ as i32
+            && pg_sys::GetTopTransactionIdIfAny() == pg_sys::InvalidTransactionId
+    }
+}
+
 /// The database's number.
 pub fn database() -> u32 {
     // SAFETY: reads a variable of this process.

@@ -15,3 +15,16 @@ pub fn text(jsonb: pgrx::AnyElement) -> String {
         text.expect("jsonb_out returns no NULL").to_str().expect("the database is UTF-8").to_owned()
     }
 }
+
+/// The first column of a statement's row, copied to where it outlives the statement.
+pub fn hand_out(row: &pgrx::spi::SpiTupleTable) -> Result<Option<pgrx::AnyElement>, pgrx::spi::Error> {
+    let kind = row.column_type_oid(1)?.value();
+    let Some(datum) = row.get_datum_by_ordinal(1)? else { return Ok(None) };
+    let (mut length, mut by_value) = (0, false);
+    // SAFETY: inside SPI; the datum is of the type that the row says it is, which decides how it is copied.
+    unsafe {
+        pg_sys::get_typlenbyval(kind, &mut length, &mut by_value);
+        let copy = pg_sys::SPI_datumTransfer(datum, by_value, length.into());
+        Ok(pgrx::AnyElement::from_polymorphic_datum(copy, false, kind))
+    }
+}

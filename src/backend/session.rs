@@ -160,7 +160,7 @@ pub fn changes() -> u64 {
 }
 
 /// The hash of who acts now: the user or API token and the database role, whatever the token.
-pub(super) fn actor() -> u64 {
+pub fn actor() -> u64 {
     HASHER.hash_one((
         setting::present().map(|it| (it.proof == Proof::ApiToken, it.subject)),
         caller::session_user().to_u32(),
@@ -248,6 +248,11 @@ fn load(identity: Option<Identity>) -> Result<Session, Error> {
     let account::Account { user, roles, refusal } = account;
     let held = roles.iter().cloned().collect();
     Ok(Session { identity, user, refusal, roles, held, names: OnceCell::new(), scopes, moment, fingerprint, variables })
+}
+
+/// Makes changes of a table of rolecall's count among [`changes`].
+pub fn watch_table(name: &CStr) -> Result<(), Error> {
+    watched(name).map(drop)
 }
 
 /// Opens a table of rolecall's whose changes make every session look again.

@@ -33,6 +33,7 @@ mod partitions;
 mod passwords;
 mod patterns;
 mod permissions;
+mod pool_leases;
 mod pool_members;
 mod pooler;
 mod pools;
