@@ -163,20 +163,31 @@ fn kept() -> Option<Vec<Queue>> {
 fn look_up(keeps: bool) -> Result<Vec<Queue>, Error> {
     session::watch_table(c"queues")?;
     let by = (session::changes(), session::actor());
-    crate::roles::run("SELECT rolecall.queue_of(rolecall.user_id())", &[])?;
     tidy()?;
-    let queues = Spi::connect_mut(|client| {
-        let mut queues: Vec<Queue> = Vec::new();
-        for row in client.update("SELECT id, name FROM rolecall.consumable ORDER BY id", None, &[])? {
-            queues.extend(row.get::<i64>(1)?.zip(row.get::<String>(2)?));
-        }
-        Ok::<_, Error>(queues)
-    })?;
+    let (mut queues, complete) = consumable()?;
+    if !complete {
+        crate::roles::run("SELECT rolecall.queue_of(rolecall.user_id())", &[])?;
+        queues = consumable()?.0;
+    }
     let ordered = in_turn(&queues);
-    if keeps {
+    if keeps && complete {
         KEPT.set(Some(Kept { by, since: Instant::now(), queues }));
     }
     Ok(ordered)
+}
+
+/// The queues, and whether that is all: a user's own is made when it is first needed.
+fn consumable() -> Result<(Vec<Queue>, bool), Error> {
+    Spi::connect_mut(|client| {
+        let (mut queues, mut complete) = (Vec::new(), true);
+        for row in client.update("SELECT id, name FROM rolecall.consumable ORDER BY id", None, &[])? {
+            match row.get::<i64>(1)?.zip(row.get::<String>(2)?) {
+                Some(queue) => queues.push(queue),
+                None => complete = false,
+            }
+        }
+        Ok((queues, complete))
+    })
 }
 
 /// Those after the one that was served last come first.
