@@ -67,6 +67,66 @@ fn each_database_has_its_own_part() {
 }
 
 #[test]
+fn a_tables_rows_have_acls_where_the_spec_names_their_column() {
+    let db = database();
+    let login = db.login("eve");
+    do_sql(&db, APP);
+    do_sql(
+        &db,
+        &format!(
+            "ALTER TABLE app.shares ADD acl jsonb, ADD other jsonb, ADD plain text,
+                                    ADD made jsonb GENERATED ALWAYS AS ('[]'::jsonb) STORED;
+             UPDATE app.shares SET acl = '[{{\"id\": \"u9\", \"rights\": [\"read\"]}}]';
+             GRANT USAGE ON SCHEMA app TO {login}; GRANT SELECT ON app.shares TO {login};
+             SELECT rolecall.create_user('eve', id => 'u9', database_role => '{login}')"
+        ),
+    );
+    let spec = |table: &str| format!("rolecall:\n  tables:\n    app.shares: {{{table}}}");
+    let plan = |spec: &str, line: &str| {
+        let plan = rolecall(&db, &["plan"], spec);
+        assert!(plan.code == 2 && plan.out.contains(line), "{line} is not in {plan:?}");
+    };
+    let held = || {
+        value(&mut db.admin(), "SELECT acl_column FROM rolecall.protected_tables WHERE target = 'app.shares'::regclass")
+    };
+    let shares = || value(&mut db.connect(&login), "SELECT count(*) FROM app.shares");
+
+    for (column, message) in [
+        ("acls", "app.shares has no column \"acls\""),
+        ("plain", "column \"plain\" of app.shares is no jsonb"),
+        ("made", "column \"made\" of app.shares is generated"),
+    ] {
+        let told = refused(&db, &spec(&format!("acl_column: {column}")));
+        let message = format!("line 3: rolecall.tables.app.shares.acl_column: {message}");
+        assert!(told.err.contains(&message), "{message} is not in {told:?}");
+    }
+
+    let first = spec("acl_column: acl, exposed: true");
+    plan(&first, "+ app.shares  protected: nobody may do what neither a permission nor the row's ACL in acl says");
+    apply(&db, &first);
+    nothing_to_do(&db, &first);
+    assert_eq!((held().as_str(), shares().as_str()), ("acl", "1"));
+
+    let second = spec("acl_column: other");
+    plan(&second, "~ app.shares  rows' ACLs in other  (was acl)");
+    assert_eq!(rolecall(&db, &["check"], &second).code, 2);
+    apply(&db, &second);
+    nothing_to_do(&db, &second);
+    assert_eq!((held().as_str(), shares().as_str()), ("other", "0"), "an ACL that is NULL lets nobody in");
+    for silent in ["permissions: []", ""] {
+        nothing_to_do(&db, &spec(silent));
+    }
+    let exported = rolecall(&db, &["export"], "");
+    assert!(exported.out.contains("acl_column: other"), "{exported:?}");
+    nothing_to_do(&db, &exported.out);
+
+    do_sql(&db, "SELECT rolecall.unprotect('app.shares'); SELECT rolecall.protect('app.shares')");
+    plan(&exported.out, "+ app.shares  rows' ACLs in other");
+    apply(&db, &exported.out);
+    assert_eq!(held(), "other");
+}
+
+#[test]
 fn what_is_there_can_be_exported_as_a_spec_without_a_plan() {
     let (db, _) = app();
     do_sql(

@@ -73,6 +73,8 @@ pub struct Table {
     pub relations: BTreeMap<String, Relation>,
     /// Who may do what; if set, the table is protected.
     pub permissions: Option<Vec<Permission>>,
+    /// The column with each row's access-control list; if set, the table is protected.
+    pub acl_column: Option<String>,
     /// Whether there is a view of it that shows NULL in cells one may not read.
     pub exposed: bool,
 }
@@ -140,6 +142,13 @@ pub struct Terms {
     pub new_row: Option<Value>,
     /// What columns of a written row are set to.
     pub preset: Option<Value>,
+}
+
+impl Table {
+    /// Whether nobody may do with it what is not said.
+    pub fn is_protected(&self) -> bool {
+        self.permissions.is_some() || self.acl_column.is_some()
+    }
 }
 
 impl Action {

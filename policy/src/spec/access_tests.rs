@@ -29,9 +29,10 @@ fn what_is_not_said_is_not_looked_at() {
     let roles = access("rolecall: {roles: {a: {}, b: {scopes: [], member_of: a}}}").roles.unwrap();
     assert!(roles["a"].scopes.is_none() && roles["a"].member_of.is_none());
     assert_eq!(roles["b"].scopes.as_ref().map(|scopes| scopes.len()), Some(0));
-    let tables = access("rolecall: {tables: {s.a: {}, s.b: {permissions: []}}}").tables.unwrap();
-    let protected: Vec<bool> = tables.values().map(|table| table.permissions.is_some()).collect();
-    assert_eq!(protected, [false, true]);
+    let tables = access("rolecall: {tables: {s.a: {}, s.b: {permissions: []}, s.c: {acl_column: d, exposed: true}}}");
+    let tables = tables.tables.unwrap();
+    let protected: Vec<bool> = tables.values().map(|table| table.is_protected()).collect();
+    assert_eq!(protected, [false, true, true]);
 }
 
 #[test]

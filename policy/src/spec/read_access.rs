@@ -158,12 +158,13 @@ fn table(cursor: &Cursor<'_>) -> Result<Table, SpecError> {
     if let Some(entries) = fields.take("permissions") {
         table.permissions = Some(permissions(&entries)?);
     }
+    table.acl_column = optional_text(&mut fields, "acl_column")?;
     if let Some(exposed) = fields.take("exposed") {
         table.exposed = exposed.bool()?;
     }
     fields.end()?;
-    if table.exposed && table.permissions.is_none() {
-        return Err(cursor.error("only a table with \"permissions\" can be exposed"));
+    if table.exposed && !table.is_protected() {
+        return Err(cursor.error("only a table with \"permissions\" or \"acl_column\" can be exposed"));
     }
     Ok(table)
 }

@@ -62,6 +62,8 @@ struct ExportedTable {
     relations: BTreeMap<String, ExportedRelation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     permissions: Option<Vec<ExportedPermission>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acl_column: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     exposed: bool,
 }
@@ -185,6 +187,7 @@ fn tables(held: &Held) -> Result<BTreeMap<String, ExportedTable>, Error> {
             users_table: table.users_table.clone(),
             relations: relations.collect(),
             permissions,
+            acl_column: table.acl_column.clone(),
             exposed: table.exposed,
         };
         Ok((name.to_string(), exported))

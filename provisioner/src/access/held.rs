@@ -68,6 +68,8 @@ pub struct Role {
 pub struct Table {
     /// Whether row-level security is rolecall's.
     pub protected: bool,
+    /// The column with each row's access-control list.
+    pub acl_column: Option<String>,
     /// The column with the users' ids.
     pub users_table: Option<String>,
     /// Whether it has a view with NULL in cells one may not read.
@@ -119,6 +121,7 @@ struct TableAnswer {
     schema: String,
     name: String,
     protected: bool,
+    acl_column: Option<String>,
     users_table: Option<String>,
     exposed: bool,
     relations: Vec<Relation>,
@@ -156,6 +159,7 @@ SELECT pg_catalog.json_build_object(
     SELECT coalesce(json_agg(json_build_object(
              'schema', n.nspname, 'name', c.relname,
              'protected', EXISTS (SELECT FROM rolecall.protected_tables x WHERE x.target = c.oid),
+             'acl_column', (SELECT acl_column FROM rolecall.protected_tables x WHERE x.target = c.oid),
              'users_table', (SELECT id_column FROM rolecall.users_tables x WHERE x.target = c.oid),
              'exposed', EXISTS (SELECT FROM rolecall.exposed_views x WHERE x.target = c.oid),
              'relations', (
@@ -241,6 +245,7 @@ pub fn read(client: &mut Client) -> Result<Held, Error> {
             name,
             Table {
                 protected: table.protected,
+                acl_column: table.acl_column,
                 users_table: table.users_table,
                 exposed: table.exposed,
                 relations: table.relations.into_iter().map(|it| (it.name.clone(), it)).collect(),

@@ -59,7 +59,7 @@ pub fn diff(
         // A filter may use what is only going to be named.
         let can_check = named.is_empty();
         operations.extend(named);
-        operations.extend(tables::protected(tables, &held));
+        operations.extend(tables::protected(tables, &columns, &held)?);
         operations.extend(permissions::diff(context, access, tables, &columns, &held, can_check)?);
         operations.extend(tables::exposed(tables, &held));
     }

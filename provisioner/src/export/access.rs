@@ -21,6 +21,7 @@ const ORDER: &[&str] = &[
     "preset",
     "users_table",
     "relations",
+    "acl_column",
     "permissions",
 ];
 
