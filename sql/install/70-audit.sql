@@ -54,7 +54,7 @@ BEGIN
         IF TG_TABLE_NAME = 'users' THEN
             before := before || jsonb_build_object('username', OLD.username);
             after := after || jsonb_build_object('username', NEW.username);
-        ELSIF TG_TABLE_NAME IN ('roles', 'servers') THEN
+        ELSIF TG_TABLE_NAME IN ('roles', 'servers', 'work_queues') THEN
             before := before || jsonb_build_object('name', OLD.name);
             after := after || jsonb_build_object('name', NEW.name);
         ELSIF TG_TABLE_NAME IN ('server_tokens', 'queues') THEN
@@ -119,6 +119,8 @@ CREATE TRIGGER record_change AFTER INSERT OR DELETE OR UPDATE
     ON rolecall.workflows FOR EACH ROW EXECUTE FUNCTION rolecall.record_change();
 CREATE TRIGGER record_change AFTER UPDATE OF acl
     ON rolecall.queues FOR EACH ROW EXECUTE FUNCTION rolecall.record_change('channel', 'former');
+CREATE TRIGGER record_change AFTER INSERT OR DELETE OR UPDATE
+    ON rolecall.work_queues FOR EACH ROW EXECUTE FUNCTION rolecall.record_change();
 
 CREATE VIEW rolecall.audit_log WITH (security_barrier) AS
     SELECT id, at, actor, acting_as, session_role, address, action, object, old, new

@@ -11,7 +11,8 @@ BEGIN
     END LOOP;
 END $$;
 GRANT USAGE ON SCHEMA rolecall TO PUBLIC;
-GRANT SELECT ON rolecall.audit_log, rolecall.my_tokens, rolecall.my_queues, rolecall.my_dead_letters TO PUBLIC;
+GRANT SELECT ON rolecall.audit_log, rolecall.my_tokens, rolecall.my_queues, rolecall.my_dead_letters,
+    rolecall.my_work_items TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION rolecall.invalidate_sessions(), rolecall.acl_support(internal), rolecall.record_change(), rolecall.refuse_change(),
     rolecall.keep_one_everybody(), rolecall.follow_rename(regclass, name, name), rolecall.note_columns(),
     rolecall.include_children(regclass), rolecall.recompile(regclass), rolecall.refresh_exposed(regclass), rolecall.touches_support(internal),
@@ -22,3 +23,8 @@ REVOKE EXECUTE ON FUNCTION rolecall.new_channel(), rolecall.identity_key(), role
     rolecall.wake(bigint[]), rolecall.answer(bigint, jsonb, bigint), rolecall.bury(bigint[], boolean), rolecall.bury_all(),
     rolecall.tidy(int), rolecall.lease_end(interval), rolecall.not_leased(bigint), rolecall.follow_channels(),
     rolecall.remove_role(text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION rolecall.must_administer(text), rolecall.keep_pool(), rolecall.work_queue(text, text),
+    rolecall.held_item(bigint, int), rolecall.due_after(interval), rolecall.wake_pool(text),
+    rolecall.add_item(rolecall.work_queues, jsonb, int, interval, text, jsonb),
+    rolecall.finish_item(rolecall.work_items, text, jsonb, text), rolecall.fail_run(rolecall.work_items, text, boolean),
+    rolecall.settle_due_items(rolecall.work_queues, timestamptz) FROM PUBLIC;

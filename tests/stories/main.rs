@@ -90,4 +90,6 @@ mod support;
 mod token_attacks;
 mod tokens;
 mod truncate;
+mod work_queue_races;
+mod work_queues;
 mod workflows;
