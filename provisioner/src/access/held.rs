@@ -17,6 +17,8 @@ pub struct Held {
     pub roles: BTreeMap<String, Role>,
     /// Tables with rules.
     pub tables: BTreeMap<TableName, Table>,
+    /// Queues of work, by name.
+    pub work_queues: BTreeMap<String, WorkQueue>,
 }
 
 /// A server for which users get tokens.
@@ -61,6 +63,27 @@ pub struct Role {
     pub member_of: BTreeSet<String>,
     /// How many users were granted it.
     pub users: usize,
+}
+
+/// A queue of work.
+#[derive(Deserialize)]
+pub struct WorkQueue {
+    /// Its name.
+    pub name: String,
+    /// The role whose members push and pop.
+    pub pool: String,
+    /// How many runs an item has.
+    pub max_retries: i32,
+    /// How long an item waits after a run that failed.
+    pub retry_delay: String,
+    /// How long a new item waits.
+    pub initial_delay: String,
+    /// Where successful items are copied to.
+    pub success_queue: Option<String>,
+    /// Where failed items are copied to.
+    pub failed_queue: Option<String>,
+    /// How many items it holds.
+    pub items: usize,
 }
 
 /// A table with rules.
@@ -114,6 +137,7 @@ struct Answer {
     servers: Vec<Server>,
     roles: Vec<Role>,
     tables: Vec<TableAnswer>,
+    work_queues: Vec<WorkQueue>,
 }
 
 #[derive(Deserialize)]
@@ -155,6 +179,12 @@ SELECT pg_catalog.json_build_object(
              'member_of', ARRAY(SELECT role FROM rolecall.role_members x WHERE x.member = r.name),
              'users', (SELECT count(*) FROM rolecall.user_roles x WHERE x.role = r.name))), '[]')
       FROM rolecall.roles r LEFT JOIN pg_catalog.pg_roles d ON d.oid = r.database_role),
+  'work_queues', (
+    SELECT coalesce(json_agg(json_build_object(
+             'name', q.name, 'pool', q.pool, 'max_retries', q.max_retries, 'retry_delay', q.retry_delay,
+             'initial_delay', q.initial_delay, 'success_queue', q.success_queue, 'failed_queue', q.failed_queue,
+             'items', (SELECT count(*) FROM rolecall.work_items x WHERE x.queue = q.name))), '[]')
+      FROM rolecall.work_queues q),
   'tables', (
     SELECT coalesce(json_agg(json_build_object(
              'schema', n.nspname, 'name', c.relname,
@@ -232,6 +262,7 @@ pub fn read(client: &mut Client) -> Result<Held, Error> {
     let mut held = Held::default();
     held.servers.extend(answer.servers.into_iter().map(|server| (server.name.clone(), server)));
     held.roles.extend(answer.roles.into_iter().map(|role| (role.name.clone(), role)));
+    held.work_queues.extend(answer.work_queues.into_iter().map(|queue| (queue.name.clone(), queue)));
     for table in answer.tables {
         let name = TableName { schema: table.schema, name: table.name };
         let mut permissions = BTreeMap::new();
