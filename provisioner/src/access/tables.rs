@@ -158,7 +158,7 @@ fn must_hold_acls(columns: &Columns, table: &TableName, at: At, column: &str) ->
             at,
             &path,
             format!("column \"{column}\" of {table} {why}"),
-            "ACLs are in a column of type jsonb",
+            "ACLs are in a column of type jsonb that can be written",
         )),
     }
 }
