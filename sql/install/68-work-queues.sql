@@ -24,7 +24,7 @@ COMMENT ON COLUMN rolecall.work_queues.acl IS 'Who else may push (create) and po
 COMMENT ON COLUMN rolecall.work_queues.created_at IS 'When the queue was made';
 
 -- A pop is not to wait for what it does not take: it finds the next item by the first index, however many are delayed,
--- processed or finished, and by the second what has come due.
+-- processed or finished, and by the second what has come due. No other index begins with the queue: a plan could take it.
 CREATE TABLE rolecall.work_items (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     queue       text COLLATE "C" NOT NULL REFERENCES rolecall.work_queues ON DELETE CASCADE,
@@ -45,8 +45,7 @@ CREATE TABLE rolecall.work_items (
 ) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX work_items_ready ON rolecall.work_items (queue, priority, id)
     WHERE state IN ('new', 'retry') AND due IS NULL;
-CREATE INDEX work_items_due ON rolecall.work_items (queue, due) WHERE due IS NOT NULL;
-CREATE INDEX work_items_queue ON rolecall.work_items (queue);
+CREATE INDEX work_items_due ON rolecall.work_items (queue, due);
 COMMENT ON TABLE rolecall.work_items IS 'The items of work queues';
 COMMENT ON COLUMN rolecall.work_items.id IS 'The number, in the order of pushing';
 COMMENT ON COLUMN rolecall.work_items.queue IS 'The queue';
