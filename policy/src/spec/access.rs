@@ -17,6 +17,8 @@ pub struct Access {
     pub roles: Option<BTreeMap<String, Role>>,
     /// Tables with rules.
     pub tables: Option<BTreeMap<TableName, Table>>,
+    /// Queues of work, by name.
+    pub work_queues: Option<BTreeMap<String, WorkQueue>>,
 }
 
 /// A server for which users get tokens.
@@ -62,6 +64,25 @@ pub struct Role {
     pub scopes: Option<BTreeSet<String>>,
 }
 
+/// A queue of work; an attribute that is not set is not looked at, of a new queue it is as the extension has it.
+#[derive(Clone, Debug)]
+pub struct WorkQueue {
+    /// Where it is declared.
+    pub at: At,
+    /// The role whose members push and pop.
+    pub pool: String,
+    /// How many runs an item has.
+    pub max_retries: Option<i32>,
+    /// How long an item waits after a run that failed, as text that the server reads.
+    pub retry_delay: Option<String>,
+    /// How long a new item waits, as text that the server reads.
+    pub initial_delay: Option<String>,
+    /// Where successful items are copied to; empty for nowhere.
+    pub success_queue: Option<String>,
+    /// Where failed items are copied to; empty for nowhere.
+    pub failed_queue: Option<String>,
+}
+
 /// A table with rules.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
@@ -73,6 +94,8 @@ pub struct Table {
     pub relations: BTreeMap<String, Relation>,
     /// Who may do what; if set, the table is protected.
     pub permissions: Option<Vec<Permission>>,
+    /// The column with each row's access-control list; if set, the table is protected.
+    pub acl_column: Option<String>,
     /// Whether there is a view of it that shows NULL in cells one may not read.
     pub exposed: bool,
 }
@@ -142,6 +165,20 @@ pub struct Terms {
     pub preset: Option<Value>,
 }
 
+impl WorkQueue {
+    /// The queues that items are copied to.
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        [&self.success_queue, &self.failed_queue].into_iter().flatten().map(String::as_str).filter(|it| !it.is_empty())
+    }
+}
+
+impl Table {
+    /// Whether nobody may do with it what is not said.
+    pub fn is_protected(&self) -> bool {
+        self.permissions.is_some() || self.acl_column.is_some()
+    }
+}
+
 impl Action {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Select, Self::Insert, Self::Update, Self::Delete];
@@ -187,5 +224,6 @@ impl Access {
         join(&mut self.servers, other.servers);
         join(&mut self.roles, other.roles);
         join(&mut self.tables, other.tables);
+        join(&mut self.work_queues, other.work_queues);
     }
 }

@@ -29,9 +29,10 @@ fn what_is_not_said_is_not_looked_at() {
     let roles = access("rolecall: {roles: {a: {}, b: {scopes: [], member_of: a}}}").roles.unwrap();
     assert!(roles["a"].scopes.is_none() && roles["a"].member_of.is_none());
     assert_eq!(roles["b"].scopes.as_ref().map(|scopes| scopes.len()), Some(0));
-    let tables = access("rolecall: {tables: {s.a: {}, s.b: {permissions: []}}}").tables.unwrap();
-    let protected: Vec<bool> = tables.values().map(|table| table.permissions.is_some()).collect();
-    assert_eq!(protected, [false, true]);
+    let tables = access("rolecall: {tables: {s.a: {}, s.b: {permissions: []}, s.c: {acl_column: d, exposed: true}}}");
+    let tables = tables.tables.unwrap();
+    let protected: Vec<bool> = tables.values().map(|table| table.is_protected()).collect();
+    assert_eq!(protected, [false, true, true]);
 }
 
 #[test]
@@ -71,6 +72,12 @@ fn mistakes_are_told_with_their_line() {
         ("rolecall: {servers: {a: {}}}", "\"scopes\" is missing"),
         ("rolecall: {servers: {a: {scopes: []}}}", "at least one scope"),
         ("rolecall: {tables: {a.b: {exposed: true}}}", "can be exposed"),
+        ("rolecall: {work_queues: {a: {}}}", "\"pool\" is missing"),
+        ("rolecall: {work_queues: {a: {pool: b, max_retries: 0}}}", "must be 1 or more"),
+        ("rolecall: {work_queues: {a: {pool: b, retry_delay: 5}}}", "put it in quotes"),
+        ("rolecall: {work_queues: {a: {pool: b, failed_queue: a}}}", "cannot copy to itself"),
+        ("rolecall: {work_queues: {a: {pool: b, sucess_queue: c}}}", "did you mean \"success_queue\"?"),
+        ("rolecall: {work_queues: {'': {pool: b}}}", "1 to 255"),
         ("rolecall: {tables: {notes: {}}}", "write schema.table"),
         ("rolecall: {tables: {a.b.c: {}}}", "write schema.table"),
         ("rolecall: {tables: {a.b: {}, '\"a\".b': {}}}", "twice"),

@@ -1,6 +1,6 @@
 //! The part of a spec about the extension's own objects.
 
-use super::access::{Access, Action, Limits, Permission, Relation, Role, Server, Table, Terms, Through};
+use super::access::{Access, Action, Limits, Permission, Relation, Role, Server, Table, Terms, Through, WorkQueue};
 use super::error::SpecError;
 use super::fields::{Cursor, Fields};
 use super::node::Value as Yaml;
@@ -43,6 +43,10 @@ pub(super) fn access(cursor: &Cursor<'_>) -> Result<Access, SpecError> {
             }
         }
         access.tables = Some(tables);
+    }
+    if let Some(queues) = fields.take("work_queues") {
+        let queues = queues.named()?.into_iter().map(|(name, body)| Ok((name.to_owned(), work_queue(name, &body)?)));
+        access.work_queues = Some(queues.collect::<Result<_, SpecError>>()?);
     }
     fields.end()?;
     Ok(access)
@@ -106,13 +110,11 @@ fn role_name(cursor: &Cursor<'_>, name: &str) -> Result<String, SpecError> {
 
 fn role(cursor: &Cursor<'_>) -> Result<Role, SpecError> {
     let mut fields = cursor.fields()?;
-    let clearable =
-        |value: Cursor<'_>| if value.is_null() { Ok(String::new()) } else { value.text().map(str::to_owned) };
     let role = Role {
         at: cursor.at(),
-        description: fields.take("description").map(clearable).transpose()?,
+        description: clearable_text(&mut fields, "description")?,
         pool: fields.take("pool").map(|value| value.bool()).transpose()?,
-        database_role: fields.take("database_role").map(clearable).transpose()?,
+        database_role: clearable_text(&mut fields, "database_role")?,
         server: optional_text(&mut fields, "server")?,
         limits: limits(&mut fields)?,
         member_of: fields.take("member_of").map(|groups| groups.texts()).transpose()?.map(BTreeSet::from_iter),
@@ -141,6 +143,30 @@ fn reaches(roles: &BTreeMap<String, Role>, from: &str, goal: &str) -> bool {
     false
 }
 
+fn work_queue(name: &str, cursor: &Cursor<'_>) -> Result<WorkQueue, SpecError> {
+    let mut fields = cursor.fields()?;
+    let queue = WorkQueue {
+        at: cursor.at(),
+        pool: fields.need("pool")?.text()?.to_owned(),
+        max_retries: fields.take("max_retries").map(|runs| runs.integer()).transpose()?,
+        retry_delay: optional_text(&mut fields, "retry_delay")?,
+        initial_delay: optional_text(&mut fields, "initial_delay")?,
+        success_queue: clearable_text(&mut fields, "success_queue")?,
+        failed_queue: clearable_text(&mut fields, "failed_queue")?,
+    };
+    fields.end()?;
+    if name.is_empty() || name.chars().count() > 255 {
+        return Err(cursor.error("a work queue's name has 1 to 255 characters"));
+    }
+    if queue.max_retries.is_some_and(|runs| runs < 1) {
+        return Err(cursor.error("\"max_retries\" must be 1 or more"));
+    }
+    if queue.targets().any(|target| target == name) {
+        return Err(cursor.error("a work queue cannot copy to itself"));
+    }
+    Ok(queue)
+}
+
 fn table_name(cursor: &Cursor<'_>, text: &str) -> Result<TableName, SpecError> {
     let hint = "write schema.table; a name with a dot in it in double quotes";
     TableName::parse(text).ok_or_else(|| cursor.error(format!("\"{text}\" names no table")).hint(hint))
@@ -158,12 +184,13 @@ fn table(cursor: &Cursor<'_>) -> Result<Table, SpecError> {
     if let Some(entries) = fields.take("permissions") {
         table.permissions = Some(permissions(&entries)?);
     }
+    table.acl_column = optional_text(&mut fields, "acl_column")?;
     if let Some(exposed) = fields.take("exposed") {
         table.exposed = exposed.bool()?;
     }
     fields.end()?;
-    if table.exposed && table.permissions.is_none() {
-        return Err(cursor.error("only a table with \"permissions\" can be exposed"));
+    if table.exposed && !table.is_protected() {
+        return Err(cursor.error("only a table with \"permissions\" or \"acl_column\" can be exposed"));
     }
     Ok(table)
 }
@@ -274,6 +301,12 @@ fn number(cursor: &Cursor<'_>, text: &str) -> Result<Value, SpecError> {
         return Err(cursor.error(format!("a number of more than {EXACT_DIGITS} digits is not read exactly")));
     }
     serde_json::from_str(text).map_err(|_| cursor.error(format!("{text} is no number of JSON")))
+}
+
+/// Text that may be taken away, by null.
+fn clearable_text(fields: &mut Fields<'_>, key: &'static str) -> Result<Option<String>, SpecError> {
+    let text = |value: Cursor<'_>| if value.is_null() { Ok(String::new()) } else { value.text().map(str::to_owned) };
+    fields.take(key).map(text).transpose()
 }
 
 fn optional_text(fields: &mut Fields<'_>, key: &'static str) -> Result<Option<String>, SpecError> {

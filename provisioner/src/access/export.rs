@@ -22,6 +22,8 @@ pub struct Exported {
     roles: BTreeMap<String, ExportedRole>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tables: BTreeMap<String, ExportedTable>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    work_queues: BTreeMap<String, ExportedWorkQueue>,
 }
 
 #[derive(Serialize)]
@@ -55,6 +57,18 @@ struct ExportedRole {
 }
 
 #[derive(Serialize)]
+struct ExportedWorkQueue {
+    pool: String,
+    max_retries: i32,
+    retry_delay: String,
+    initial_delay: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    success_queue: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_queue: Option<String>,
+}
+
+#[derive(Serialize)]
 struct ExportedTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     users_table: Option<String>,
@@ -62,6 +76,8 @@ struct ExportedTable {
     relations: BTreeMap<String, ExportedRelation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     permissions: Option<Vec<ExportedPermission>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acl_column: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     exposed: bool,
 }
@@ -122,7 +138,9 @@ pub fn export(client: &mut Client) -> Result<Option<Exported>, Error> {
         servers: held.servers.values().map(|server| (server.name.clone(), exported_server(server))).collect(),
         roles: held.roles.values().filter_map(|role| Some((role.name.clone(), exported_role(role)?))).collect(),
         tables: tables(&held)?,
+        work_queues: held.work_queues.values().map(|queue| (queue.name.clone(), exported_work_queue(queue))).collect(),
     };
+    // Work queues come with a role that is their pool, which is told of.
     let is_empty = exported.default_roles.is_empty() && exported.servers.is_empty() && exported.roles.is_empty();
     Ok((!is_empty || !exported.tables.is_empty()).then_some(exported))
 }
@@ -133,6 +151,17 @@ fn exported_server(server: &held::Server) -> ExportedServer {
         latest_expiry: server.latest_expiry.clone(),
         longest_life: server.longest_life.clone(),
         scopes: server.scopes.iter().cloned().collect(),
+    }
+}
+
+fn exported_work_queue(queue: &held::WorkQueue) -> ExportedWorkQueue {
+    ExportedWorkQueue {
+        pool: queue.pool.clone(),
+        max_retries: queue.max_retries,
+        retry_delay: queue.retry_delay.clone(),
+        initial_delay: queue.initial_delay.clone(),
+        success_queue: queue.success_queue.clone(),
+        failed_queue: queue.failed_queue.clone(),
     }
 }
 
@@ -148,11 +177,12 @@ fn exported_role(role: &Role) -> Option<ExportedRole> {
             found != built
         };
         let exported = ExportedRole {
+            pool: role.pool,
             member_of: differs(&member_of, built.map(|built| built.member_of)).then_some(member_of),
             scopes: differs(&scopes, built.map(|built| built.scopes)).then_some(scopes),
             ..ExportedRole::default()
         };
-        return (exported.member_of.is_some() || exported.scopes.is_some()).then_some(exported);
+        return (exported.pool || exported.member_of.is_some() || exported.scopes.is_some()).then_some(exported);
     }
     let some = |names: Vec<String>| (!names.is_empty()).then_some(names);
     Some(ExportedRole {
@@ -185,6 +215,7 @@ fn tables(held: &Held) -> Result<BTreeMap<String, ExportedTable>, Error> {
             users_table: table.users_table.clone(),
             relations: relations.collect(),
             permissions,
+            acl_column: table.acl_column.clone(),
             exposed: table.exposed,
         };
         Ok((name.to_string(), exported))

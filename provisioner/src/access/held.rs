@@ -17,6 +17,8 @@ pub struct Held {
     pub roles: BTreeMap<String, Role>,
     /// Tables with rules.
     pub tables: BTreeMap<TableName, Table>,
+    /// Queues of work, by name.
+    pub work_queues: BTreeMap<String, WorkQueue>,
 }
 
 /// A server for which users get tokens.
@@ -63,11 +65,34 @@ pub struct Role {
     pub users: usize,
 }
 
+/// A queue of work.
+#[derive(Deserialize)]
+pub struct WorkQueue {
+    /// Its name.
+    pub name: String,
+    /// The role whose members push and pop.
+    pub pool: String,
+    /// How many runs an item has.
+    pub max_retries: i32,
+    /// How long an item waits after a run that failed.
+    pub retry_delay: String,
+    /// How long a new item waits.
+    pub initial_delay: String,
+    /// Where successful items are copied to.
+    pub success_queue: Option<String>,
+    /// Where failed items are copied to.
+    pub failed_queue: Option<String>,
+    /// How many items it holds.
+    pub items: usize,
+}
+
 /// A table with rules.
 #[derive(Default)]
 pub struct Table {
     /// Whether row-level security is rolecall's.
     pub protected: bool,
+    /// The column with each row's access-control list.
+    pub acl_column: Option<String>,
     /// The column with the users' ids.
     pub users_table: Option<String>,
     /// Whether it has a view with NULL in cells one may not read.
@@ -112,6 +137,7 @@ struct Answer {
     servers: Vec<Server>,
     roles: Vec<Role>,
     tables: Vec<TableAnswer>,
+    work_queues: Vec<WorkQueue>,
 }
 
 #[derive(Deserialize)]
@@ -119,6 +145,7 @@ struct TableAnswer {
     schema: String,
     name: String,
     protected: bool,
+    acl_column: Option<String>,
     users_table: Option<String>,
     exposed: bool,
     relations: Vec<Relation>,
@@ -152,10 +179,17 @@ SELECT pg_catalog.json_build_object(
              'member_of', ARRAY(SELECT role FROM rolecall.role_members x WHERE x.member = r.name),
              'users', (SELECT count(*) FROM rolecall.user_roles x WHERE x.role = r.name))), '[]')
       FROM rolecall.roles r LEFT JOIN pg_catalog.pg_roles d ON d.oid = r.database_role),
+  'work_queues', (
+    SELECT coalesce(json_agg(json_build_object(
+             'name', q.name, 'pool', q.pool, 'max_retries', q.max_retries, 'retry_delay', q.retry_delay,
+             'initial_delay', q.initial_delay, 'success_queue', q.success_queue, 'failed_queue', q.failed_queue,
+             'items', (SELECT count(*) FROM rolecall.work_items x WHERE x.queue = q.name))), '[]')
+      FROM rolecall.work_queues q),
   'tables', (
     SELECT coalesce(json_agg(json_build_object(
              'schema', n.nspname, 'name', c.relname,
              'protected', EXISTS (SELECT FROM rolecall.protected_tables x WHERE x.target = c.oid),
+             'acl_column', (SELECT acl_column FROM rolecall.protected_tables x WHERE x.target = c.oid),
              'users_table', (SELECT id_column FROM rolecall.users_tables x WHERE x.target = c.oid),
              'exposed', EXISTS (SELECT FROM rolecall.exposed_views x WHERE x.target = c.oid),
              'relations', (
@@ -228,6 +262,7 @@ pub fn read(client: &mut Client) -> Result<Held, Error> {
     let mut held = Held::default();
     held.servers.extend(answer.servers.into_iter().map(|server| (server.name.clone(), server)));
     held.roles.extend(answer.roles.into_iter().map(|role| (role.name.clone(), role)));
+    held.work_queues.extend(answer.work_queues.into_iter().map(|queue| (queue.name.clone(), queue)));
     for table in answer.tables {
         let name = TableName { schema: table.schema, name: table.name };
         let mut permissions = BTreeMap::new();
@@ -241,6 +276,7 @@ pub fn read(client: &mut Client) -> Result<Held, Error> {
             name,
             Table {
                 protected: table.protected,
+                acl_column: table.acl_column,
                 users_table: table.users_table,
                 exposed: table.exposed,
                 relations: table.relations.into_iter().map(|it| (it.name.clone(), it)).collect(),

@@ -9,6 +9,7 @@ mod roles;
 mod servers;
 mod statement;
 mod tables;
+mod work_queues;
 
 pub use export::export;
 
@@ -59,9 +60,13 @@ pub fn diff(
         // A filter may use what is only going to be named.
         let can_check = named.is_empty();
         operations.extend(named);
-        operations.extend(tables::protected(tables, &held));
+        operations.extend(tables::protected(tables, &columns, &held)?);
         operations.extend(permissions::diff(context, access, tables, &columns, &held, can_check)?);
         operations.extend(tables::exposed(tables, &held));
+    }
+    if let Some(queues) = &access.work_queues {
+        operations.extend(work_queues::diff(context, access, queues, &held)?);
+        operations.extend(work_queues::undeclared(context, queues, &held));
     }
     if let Some(roles) = &access.roles {
         operations.extend(roles::undeclared(context, roles, &held));

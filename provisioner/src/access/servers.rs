@@ -86,16 +86,22 @@ impl ReadLimits {
 
 /// Has the server read limits: it alone knows how.
 pub(super) fn read_limits(context: &mut Context<'_>, at: At, path: &str, limits: &Limits) -> Result<ReadLimits, Error> {
-    let mut read = |value: &Option<String>, kind: &str| match value {
-        None => Ok::<_, Error>(None),
-        Some(text) => {
-            let sql = format!("SELECT pg_catalog.to_json({}::pg_catalog.{kind}) #>> '{{}}'", literal(text));
-            let row = context.client.query_one(&sql, &[]).map_err(|error| super::refused(at, path, error))?;
-            Ok(row.get(0))
-        }
-    };
     Ok(ReadLimits {
-        latest_expiry: read(&limits.latest_expiry, "timestamptz")?,
-        longest_life: read(&limits.longest_life, "interval")?,
+        latest_expiry: read(context, at, path, &limits.latest_expiry, "timestamptz")?,
+        longest_life: read(context, at, path, &limits.longest_life, "interval")?,
     })
+}
+
+/// Text as the server writes a value of that type, if there is any.
+pub(super) fn read(
+    context: &mut Context<'_>,
+    at: At,
+    path: &str,
+    value: &Option<String>,
+    kind: &str,
+) -> Result<Option<String>, Error> {
+    let Some(text) = value else { return Ok(None) };
+    let sql = format!("SELECT pg_catalog.to_json({}::pg_catalog.{kind}) #>> '{{}}'", literal(text));
+    let row = context.client.query_one(&sql, &[]).map_err(|error| super::refused(at, path, error))?;
+    Ok(row.get(0))
 }

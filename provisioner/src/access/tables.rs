@@ -7,20 +7,27 @@ use crate::error::Error;
 use crate::plan::{Operation, Sign};
 use policy::spec::access::{Relation, Table};
 use policy::spec::{At, TableName};
-use policy::sql::text_array;
+use policy::sql::{literal, text_array};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const SECTION: &str = "rolecall permissions";
 
 /// Columns by table.
-pub(super) type Columns = BTreeMap<TableName, Vec<String>>;
+pub(super) type Columns = BTreeMap<TableName, Vec<Column>>;
+
+#[derive(Deserialize)]
+pub(super) struct Column {
+    name: String,
+    /// Why it can hold no ACLs, if so.
+    no_acls: Option<String>,
+}
 
 #[derive(Deserialize)]
 struct Answer {
     schema: String,
     name: String,
-    columns: Vec<String>,
+    columns: Vec<Column>,
 }
 
 /// The columns of the declared tables and of those that their relations lead to, all of which must be there.
@@ -37,7 +44,10 @@ pub(super) fn columns(context: &mut Context<'_>, tables: &BTreeMap<TableName, Ta
     let distinct: BTreeSet<&TableName> = named.iter().map(|(name, ..)| *name).collect();
     let sql = format!(
         "SELECT coalesce(json_agg(json_build_object('schema', n.nspname, 'name', c.relname, 'columns', ARRAY(
-                    SELECT attname FROM pg_catalog.pg_attribute a
+                    SELECT json_build_object('name', attname, 'no_acls', CASE
+                               WHEN atttypid <> 'pg_catalog.jsonb'::pg_catalog.regtype THEN 'is no jsonb'
+                               WHEN attgenerated <> '' THEN 'is generated' END)
+                      FROM pg_catalog.pg_attribute a
                      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY attnum))), '[]')::text
            FROM unnest({}, {}) t (schema, name)
            JOIN pg_catalog.pg_namespace n ON n.nspname = t.schema
@@ -85,17 +95,38 @@ pub(super) fn diff(
     Ok(operations)
 }
 
-/// The tables that are not protected yet.
-pub(super) fn protected(tables: &BTreeMap<TableName, Table>, held: &Held) -> Vec<Operation> {
-    let unprotected = tables.iter().filter(|(name, table)| {
-        table.permissions.is_some() && !held.tables.get(name).is_some_and(|found| found.protected)
-    });
-    unprotected
-        .map(|(name, _)| {
-            let sql = Call::new("protect").table(name).end();
-            operation(name, Sign::Add, "protected: nobody may do what no permission says", sql)
-        })
-        .collect()
+/// The tables that are not protected yet, or have their ACLs in another column.
+pub(super) fn protected(
+    tables: &BTreeMap<TableName, Table>,
+    columns: &Columns,
+    held: &Held,
+) -> Result<Vec<Operation>, Error> {
+    let nothing = held::Table::default();
+    let mut operations = Vec::new();
+    for (name, wanted) in tables.iter().filter(|(_, table)| table.is_protected()) {
+        let found = held.tables.get(name).unwrap_or(&nothing);
+        let column = wanted.acl_column.as_ref().filter(|column| found.acl_column.as_ref() != Some(column));
+        if found.protected && column.is_none() {
+            continue;
+        }
+        if let Some(column) = column {
+            must_hold_acls(columns, name, wanted.at, column)?;
+        }
+        let sql = Call::new("protect").table(name).named("acl_column", column.map(|column| literal(column))).end();
+        let what = match column {
+            None => "protected: nobody may do what no permission says".to_owned(),
+            Some(column) if found.protected => format!("rows' ACLs in {column}"),
+            Some(column) => {
+                format!("protected: nobody may do what neither a permission nor the row's ACL in {column} says")
+            }
+        };
+        let operation = operation(name, sign(&found.acl_column), what, sql);
+        operations.push(match &found.acl_column {
+            Some(former) => operation.because(format!("was {former}")),
+            None => operation,
+        });
+    }
+    Ok(operations)
 }
 
 /// The tables that lack a view which shows NULL in the cells one may not read.
@@ -110,11 +141,26 @@ pub(super) fn exposed(tables: &BTreeMap<TableName, Table>, held: &Held) -> Vec<O
 /// Raises an error unless a table has a column.
 pub(super) fn must_have(columns: &Columns, table: &TableName, at: At, path: &str, column: &str) -> Result<(), Error> {
     let known = columns.get(table).map(Vec::as_slice).unwrap_or_default();
-    if known.iter().any(|known| known == column) {
+    if known.iter().any(|known| known.name == column) {
         return Ok(());
     }
-    let hint = format!("it has: {}", super::listed(&known.iter().map(String::as_str).collect::<Vec<_>>()));
+    let hint = format!("it has: {}", super::listed(&known.iter().map(|known| known.name.as_str()).collect::<Vec<_>>()));
     Err(problem(at, path, format!("{table} has no column \"{column}\""), hint))
+}
+
+fn must_hold_acls(columns: &Columns, table: &TableName, at: At, column: &str) -> Result<(), Error> {
+    let path = format!("{}.acl_column", path(table));
+    must_have(columns, table, at, &path, column)?;
+    let found = columns.get(table).into_iter().flatten().find(|known| known.name == column);
+    match found.and_then(|found| found.no_acls.as_ref()) {
+        None => Ok(()),
+        Some(why) => Err(problem(
+            at,
+            &path,
+            format!("column \"{column}\" of {table} {why}"),
+            "ACLs are in a column of type jsonb that can be written",
+        )),
+    }
 }
 
 fn check_columns(columns: &Columns, table: &TableName, relation: &Relation, path: &str) -> Result<(), Error> {
@@ -149,7 +195,7 @@ fn relate(table: &TableName, name: &str, relation: &Relation) -> String {
         .table(&relation.other)
         .list(relation.columns.iter().map(String::as_str))
         .list(relation.other_columns.iter().map(String::as_str))
-        .named("through", through.map(|through| policy::sql::literal(&through.table.sql())))
+        .named("through", through.map(|through| literal(&through.table.sql())))
         .named("through_columns", through.map(|through| list(&through.columns)))
         .named("through_other_columns", through.map(|through| list(&through.other_columns)))
         .end()

@@ -12,7 +12,9 @@ const ORDER: &[&str] = &[
     "servers",
     "roles",
     "tables",
+    "work_queues",
     "description",
+    "pool",
     "role",
     "action",
     "filter",
@@ -21,6 +23,7 @@ const ORDER: &[&str] = &[
     "preset",
     "users_table",
     "relations",
+    "acl_column",
     "permissions",
 ];
 

@@ -22,7 +22,7 @@ pub enum Flag {
     /// Taking undeclared privileges and memberships away.
     #[serde(rename = "--revoke")]
     Revoke,
-    /// Dropping roles, those of the extension and its servers included.
+    /// Dropping roles, those of the extension, its servers and work queues included.
     #[serde(rename = "--drop")]
     Drop,
     /// Changing owners.
