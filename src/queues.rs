@@ -88,12 +88,10 @@ fn receive(lease: Option<Interval>, queue: Option<&str>) -> Reported<Option<pgrx
     if !is_positive(&lease) {
         return Err(Error::BadArgument { what: "lease", value: lease.to_string(), problem: "must be positive" }.into());
     }
-    // SPI gives the transaction a number, so this has to be asked before.
-    let keeps = caller::sees_what_is();
     loop {
         let queues = match queue {
-            None => kept().map_or_else(|| look_up(keeps), Ok)?,
-            Some(name) => vec![the_one(look_up(keeps)?, name)?],
+            None => kept().map_or_else(look_up, Ok)?,
+            Some(name) => vec![the_one(look_up()?, name)?],
         };
         for (id, name) in waiting(queues)? {
             let types = [
@@ -158,9 +156,9 @@ fn kept() -> Option<Vec<Queue>> {
     })
 }
 
-/// Looks the queues up, and for what is overdue. They are kept if `keeps`: no older snapshot shows them, and nothing that
-/// they show may be undone.
-fn look_up(keeps: bool) -> Result<Vec<Queue>, Error> {
+/// Looks the queues up, and for what is overdue. They are kept unless an older snapshot shows them, or the user's own was
+/// made just now and may be undone. (What else may be undone says so when it is.)
+fn look_up() -> Result<Vec<Queue>, Error> {
     session::watch_table(c"queues")?;
     let by = (session::changes(), session::actor());
     tidy()?;
@@ -170,7 +168,7 @@ fn look_up(keeps: bool) -> Result<Vec<Queue>, Error> {
         queues = consumable()?.0;
     }
     let ordered = in_turn(&queues);
-    if keeps && complete {
+    if complete && caller::sees_what_is() {
         KEPT.set(Some(Kept { by, since: Instant::now(), queues }));
     }
     Ok(ordered)

@@ -37,17 +37,13 @@ pub fn may_write() -> bool {
 
 /// Whether this transaction may write what can wait as well: besides, it must not fail where another one writes the same.
 pub fn may_write_in_passing() -> bool {
-    // SAFETY: reads a variable of this process.
-    may_write() && unsafe { pg_sys::XactIsoLevel } < pg_sys::XACT_REPEATABLE_READ as i32
+    may_write() && sees_what_is()
 }
 
-/// Whether what this transaction reads is so for others as well: it reads with fresh snapshots and has written nothing.
+/// Whether each statement sees what is committed when it starts.
 pub fn sees_what_is() -> bool {
-    // SAFETY: reads variables of this process.
-    unsafe {
-        pg_sys::XactIsoLevel < pg_sys::XACT_REPEATABLE_READ as i32
-            && pg_sys::GetTopTransactionIdIfAny() == pg_sys::InvalidTransactionId
-    }
+    // SAFETY: reads a variable of this process.
+    unsafe { pg_sys::XactIsoLevel < pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
 /// The database's number.
