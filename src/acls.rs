@@ -4,6 +4,7 @@ use crate::administrators::require_administrator;
 use crate::backend::catalog::Table;
 use crate::backend::{acl, jsonb, owner, session};
 use crate::error::{Error, Reported, required};
+use crate::rows::Key;
 use crate::tables::name_of;
 use crate::{query, roles, users};
 use pgrx::prelude::*;
@@ -221,47 +222,21 @@ impl Queue {
 
 /// A row with an ACL.
 struct Row<'a> {
-    table: String,
+    row: Key<'a>,
     /// The column of ACLs.
     column: String,
-    /// The condition under which a row is the one, over `$1`.
-    condition: String,
-    key: &'a str,
 }
 
 impl<'a> Row<'a> {
     fn find(target: pg_sys::Oid, key: &'a str) -> Result<Self, Error> {
-        let table = name_of(target)?;
-        let column = owner::act(|| column_of(target))?.ok_or_else(|| Error::NoAcls { table: table.clone() })?;
-        let mut keys = Vec::new();
-        Spi::connect(|client| {
-            let query = "SELECT a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod)
-                           FROM pg_catalog.pg_index i
-                           JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-                          WHERE i.indrelid = $1 AND i.indisprimary ORDER BY a.attnum";
-            for row in client.select(query, None, &[target.into()])? {
-                let text = |at| row.get::<String>(at).map(Option::unwrap_or_default);
-                keys.push((text(1)?, text(2)?));
-            }
-            Ok::<_, Error>(())
-        })?;
-        let condition = match keys.as_slice() {
-            [] => return Err(Error::Unprotectable { table, problem: "it has no primary key to find a row by" }),
-            [(name, kind)] => format!("{} = CAST($1 AS {kind})", identifier(name)),
-            several => {
-                let field = |(name, kind): &(String, String)| {
-                    let field = policy::sql::literal(name);
-                    format!("{} = CAST(CAST($1 AS pg_catalog.jsonb) ->> {field} AS {kind})", identifier(name))
-                };
-                several.iter().map(field).collect::<Vec<_>>().join(" AND ")
-            }
-        };
-        Ok(Self { table, column: identifier(&column), condition, key })
+        let column = owner::act(|| column_of(target))?;
+        let column = column.ok_or(()).or_else(|()| Err(Error::NoAcls { table: name_of(target)? }))?;
+        Ok(Self { row: Key::find(target, key)?, column: identifier(&column) })
     }
 
     /// The row's ACL, which nobody else changes until the transaction ends.
     fn acl(&self) -> Result<Option<String>, Error> {
-        let Self { table, column, condition, key } = self;
+        let Self { row: Key { table, condition, key }, column } = self;
         let query = format!("SELECT {column}::pg_catalog.text FROM {table} WHERE {condition} FOR UPDATE");
         Spi::connect_mut(|client| {
             let rows = client.update(&query, Some(1), &[(*key).into()])?;
@@ -273,7 +248,7 @@ impl<'a> Row<'a> {
     }
 
     fn write(&self, acl: &Value) -> Result<(), Error> {
-        let Self { table, column, condition, key } = self;
+        let Self { row: Key { table, condition, key }, column } = self;
         let update = format!("UPDATE {table} SET {column} = $2::pg_catalog.jsonb WHERE {condition}");
         roles::run(&update, &[(*key).into(), acl.to_string().into()]).map(|_| ())
     }

@@ -88,6 +88,8 @@ pub enum Error {
     NotLeased(String),
     #[error("permission denied: you may not receive from queue \"{0}\"")]
     NotConsumed(String),
+    #[error("{table} has no primary key to find a row by")]
+    NoKey { table: String },
     #[error("{table} has no column of ACLs")]
     NoAcls { table: String },
     #[error("permission denied: there is no row {key:?} of {table} that you may update")]
@@ -165,6 +167,7 @@ impl Error {
             | Self::StartedByOther
             | Self::NotProtected { .. }
             | Self::NoAcls { .. }
+            | Self::NoKey { .. }
             | Self::NotLeased(_)
             | Self::LastAdministrator(_)
             | Self::BuiltIn(..)

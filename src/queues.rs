@@ -8,7 +8,6 @@ use crate::error::{Error, Refusal, Reported, required};
 use pgrx::datum::{DatumWithOid, Interval};
 use pgrx::prelude::*;
 use pgrx::spi::OwnedPreparedStatement;
-use policy::identity::Proof;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::time::{Duration, Instant};
 
@@ -136,9 +135,8 @@ fn done(message: Option<i64>, result: Option<pgrx::AnyElement>, attempt: Option<
 /// Who acts, as `identity_key()` says it.
 fn consumer() -> Result<Option<String>, Error> {
     let session = session::current()?;
-    let api_token = session.identity.as_ref().filter(|identity| identity.proof == Proof::ApiToken);
     let user = session.user.as_ref().map(|user| format!("user:{}", user.id));
-    Ok(user.or_else(|| api_token.map(|identity| format!("api_token:{}", identity.subject))))
+    Ok(user.or_else(|| session.api_token().map(|id| format!("api_token:{id}"))))
 }
 
 /// Whether an interval is more than nothing, by PostgreSQL's own count of days and months.

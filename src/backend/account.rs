@@ -169,6 +169,7 @@ fn roles_of_user(user: Option<&User>) -> Result<BTreeSet<String>, Error> {
 
 /// What a user has in whatever session.
 pub struct Held {
+    pub user: User,
     /// Granted, implied, linked to a database role that his own is a member of, and all that those are members of.
     pub roles: BTreeSet<String>,
     pub disabled: bool,
@@ -185,7 +186,7 @@ pub fn held_by(id: &str) -> Result<Option<Held>, Error> {
     if let Some(database_role) = database_role {
         roles.extend(linked(|role| caller::is_member_of(database_role, role))?);
     }
-    Ok(Some(Held { roles: containing(roles)?, disabled: entry.disabled }))
+    Ok(Some(Held { roles: containing(roles)?, disabled: entry.disabled, user: entry.user }))
 }
 
 /// The roles granted and implied.

@@ -4,7 +4,7 @@
 //! list is stored with its row. For the planner, `acl_allows(acl, …)` is the condition that the list names one of the
 //! identity's names as well, so that a GIN index of the column finds the candidates.
 
-use super::account::{self, ADMINISTRATORS};
+use super::account::{self, ADMINISTRATORS, User};
 use super::fold;
 use super::session::{self, Session};
 use super::varlena::{bytes, version_1};
@@ -12,7 +12,7 @@ use crate::error::Error;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use policy::acl::{Mine, Rights, Verdict, judge};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// How many names are looked for in an index; whoever has more of them finds a great part of the table anyway.
 const INDEXED_NAMES: usize = 64;
@@ -28,13 +28,13 @@ impl Names {
     /// The roles, bare and as `role:NAME`; the user's id, where no role is called so; and the user name, where an
     /// administrator gave it and it is neither a role's name nor another user's id. The rest of these can deny, but not
     /// allow: who could choose an id or name that others are listed under would get what they were given.
-    fn of(session: &Session) -> Result<Self, Error> {
+    fn of(user: Option<&User>, roles: &BTreeSet<String>) -> Result<Self, Error> {
         let mut names: HashMap<Box<[u8]>, Mine, _> = HashMap::default();
-        for role in &session.roles {
+        for role in roles {
             names.insert(role.as_bytes().into(), Mine::Yes);
             names.insert(format!("role:{role}").into_bytes().into(), Mine::Yes);
         }
-        if let Some(user) = &session.user {
+        if let Some(user) = user {
             let is_free = |name: &str| Ok::<_, Error>(!name.starts_with("role:") && !account::is_role(name)?);
             let mut add = |name: &str, sure| {
                 names.entry(name.as_bytes().into()).or_insert(if sure { Mine::Yes } else { Mine::Perhaps });
@@ -43,7 +43,7 @@ impl Names {
             let is_given = !user.chose_username && is_free(&user.username)? && !account::is_user(&user.username)?;
             add(&user.username, is_given);
         }
-        Ok(Self { names, administrator: session.has_role(ADMINISTRATORS) })
+        Ok(Self { names, administrator: roles.contains(ADMINISTRATORS) })
     }
 
     /// What the ACL says about the identity.
@@ -62,7 +62,7 @@ impl Session {
         match self.names.get() {
             Some(names) => Ok(names),
             None => {
-                let names = Names::of(self)?;
+                let names = Names::of(self.user.as_ref(), &self.roles)?;
                 Ok(self.names.get_or_init(|| names))
             }
         }
@@ -74,6 +74,13 @@ pub fn verdict(acl: &pgrx::AnyElement) -> Result<Verdict, Error> {
     assert_eq!(acl.oid(), pg_sys::JSONBOID, "declared as jsonb in sql/");
     // SAFETY: a jsonb, as just checked, that lives as long as the call.
     Ok(session::current()?.names()?.judge(unsafe { bytes(acl.datum()) }))
+}
+
+/// What an ACL says about somebody, be he an administrator or not.
+pub fn verdict_on(user: Option<&User>, roles: &BTreeSet<String>, acl: &pgrx::AnyElement) -> Result<Verdict, Error> {
+    assert_eq!(acl.oid(), pg_sys::JSONBOID, "read as jsonb");
+    // SAFETY: a jsonb, as just checked, that lives as long as the call.
+    Ok(Names::of(user, roles)?.judge(unsafe { bytes(acl.datum()) }))
 }
 
 /// Checks the session and looks its names up, once per statement. An error leaves from here.

@@ -201,6 +201,12 @@ impl Session {
         }
     }
 
+    /// The id of the API token that acts.
+    pub fn api_token(&self) -> Option<&str> {
+        let identity = self.identity.as_ref().filter(|identity| identity.proof == Proof::ApiToken);
+        identity.map(|identity| identity.subject.as_str())
+    }
+
     /// Whether one of the roles is `role`.
     pub fn has_role(&self, role: &str) -> bool {
         self.held.contains(role)

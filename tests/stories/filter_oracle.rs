@@ -7,6 +7,7 @@ use crate::support::*;
 use postgres::Client;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
+use rolecall_tests::Database;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::cmp::Ordering;
@@ -34,15 +35,15 @@ fn columns() -> Vec<(&'static str, &'static str, Vec<Value>)> {
 }
 
 /// What the language says, in three values: None is unknown.
-struct Oracle<'a> {
-    row: &'a Map<String, Value>,
-    session: (Option<&'a str>, Option<&'a str>),
+pub struct Oracle<'a> {
+    pub row: &'a Map<String, Value>,
+    pub session: (Option<&'a str>, Option<&'a str>),
     /// A fault of its own, to see that one would be found: unknown negated is true.
-    is_broken: bool,
+    pub is_broken: bool,
 }
 
 impl Oracle<'_> {
-    fn filter(&self, filter: &Value) -> Option<bool> {
+    pub fn filter(&self, filter: &Value) -> Option<bool> {
         all(filter.as_object().unwrap().iter().map(|(key, value)| match key.as_str() {
             "AND" => all(value.as_array().unwrap().iter().map(|filter| self.filter(filter))),
             "OR" => any(value.as_array().unwrap().iter().map(|filter| self.filter(filter))),
@@ -167,7 +168,7 @@ fn predicate() -> impl Strategy<Value = Value> {
     })
 }
 
-fn filters() -> impl Strategy<Value = Value> {
+pub fn filters() -> impl Strategy<Value = Value> {
     predicate().prop_recursive(4, 24, 4, |inner| {
         let list = prop::collection::vec(inner.clone(), 0..4);
         prop_oneof![
@@ -221,8 +222,12 @@ fn clock() -> u64 {
 }
 
 /// A table of every combination of a few values, with NULLs, and a session that is somebody or nobody.
-fn with_things(run_with: impl Fn(&mut Client, (Option<&str>, Option<&str>))) {
-    let database = database();
+pub fn with_things(run_with: impl Fn(&mut Client, (Option<&str>, Option<&str>))) {
+    with_things_in(&database(), run_with);
+}
+
+/// The same in a database that the caller has.
+pub fn with_things_in(database: &Database, run_with: impl Fn(&mut Client, (Option<&str>, Option<&str>))) {
     let login = database.login("app");
     let mut admin = database.admin();
     let fields: Vec<_> = columns().iter().map(|(name, sql_type, _)| format!("{name} {sql_type}")).collect();

@@ -12,6 +12,7 @@ mod becoming;
 mod ddl;
 mod default_filters;
 mod dump;
+mod explain;
 mod exposed;
 mod fields;
 mod fields_written;
