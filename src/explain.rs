@@ -9,8 +9,7 @@ use crate::rows::Key;
 use crate::tables::{Tables, name_of, row_name};
 use crate::{acls, filters, query, users};
 use pgrx::prelude::*;
-use policy::acl::Verdict;
-use policy::filter::{Filter, Part, Table, Type, Variable};
+use policy::filter::{Filter, Operand, Part, Table, Type, Variable};
 use policy::row_policy;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
@@ -25,21 +24,33 @@ fn explain_access(
     username: Option<&str>,
 ) -> Reported<pgrx::JsonB> {
     let target = required(target, "target")?;
-    let action = required(action, "action")?;
-    let Some(action) = ACTIONS.into_iter().find(|known| *known == action) else {
-        let problem = "is none of select, insert, update, delete";
-        return Err(Error::BadArgument { what: "action", value: action.into(), problem }.into());
-    };
-    if let ("insert", Some(key)) = (action, key) {
-        let problem = "is a row's that is there; one that is inserted is not yet";
-        return Err(Error::BadArgument { what: "key", value: key.into(), problem }.into());
-    }
+    let action = self::action(required(action, "action")?, key)?;
     let person = Person::find(username)?;
     // Whether a row that one may not see is there, and what is wrong with it, is no answer for everybody.
     if key.is_some() {
         require_administrator("explain_access() of a row")?;
     }
     Ok(pgrx::JsonB(explain(&person, target, action, key)?))
+}
+
+/// The action of that name, with a row or without one.
+pub fn action(name: &str, key: Option<&str>) -> Result<&'static str, Error> {
+    let Some(action) = ACTIONS.into_iter().find(|known| *known == name) else {
+        let problem = "is none of select, insert, update, delete";
+        return Err(Error::BadArgument { what: "action", value: name.into(), problem });
+    };
+    match (action, key) {
+        ("insert", Some(key)) => {
+            let problem = "is a row's that is there; one that is inserted is not yet";
+            Err(Error::BadArgument { what: "key", value: key.into(), problem })
+        }
+        _ => Ok(action),
+    }
+}
+
+/// What one must be allowed to do an action: what one updates or deletes one must also be able to read.
+pub fn needed(action: &'static str) -> Vec<&'static str> {
+    if ["update", "delete"].contains(&action) { vec!["select", action] } else { vec![action] }
 }
 
 /// Whoever asks for access.
@@ -80,7 +91,7 @@ impl Person {
     }
 }
 
-fn explain(person: &Person, target: pg_sys::Oid, action: &str, key: Option<&str>) -> Result<Value, Error> {
+fn explain(person: &Person, target: pg_sys::Oid, action: &'static str, key: Option<&str>) -> Result<Value, Error> {
     let mut told = Map::new();
     told.insert("allowed".into(), false.into());
     told.insert("reason".into(), Value::Null);
@@ -102,11 +113,10 @@ fn explain(person: &Person, target: pg_sys::Oid, action: &str, key: Option<&str>
         return end(true, "the table is not protected: only PostgreSQL's own privileges count".into());
     };
     let row = key.map(|key| Key::find(target, key)).transpose()?;
-    if let Some(Key { table, condition, key }) = &row {
-        let there = format!("SELECT true FROM {table} WHERE {condition}");
-        if query::one::<bool>(&there, &[(*key).into()])?.is_none() {
-            return end(false, "there is no such row".into());
-        }
+    if let Some(row) = &row
+        && !row.is_there()?
+    {
+        return end(false, "there is no such row".into());
     }
     if person.roles.contains(ADMINISTRATORS) {
         told.insert("by".into(), json!([{"role": ADMINISTRATORS}]));
@@ -115,11 +125,13 @@ fn explain(person: &Person, target: pg_sys::Oid, action: &str, key: Option<&str>
         return Ok(told.into());
     }
     let verdict = match (&row, owner::act(|| acls::column_of(protected))?) {
-        (Some(row), Some(column)) => Some((verdict(person, row, &column)?, column)),
+        (Some(row), Some(column)) => {
+            let judge = |acl: &pgrx::AnyElement| acl::verdict_on(person.user.as_ref(), &person.roles, acl);
+            Some((row.acl(&column, judge)?, column))
+        }
         _ => None,
     };
-    // What one updates or deletes one must also be able to read.
-    let needed = if ["update", "delete"].contains(&action) { vec!["select", action] } else { vec![action] };
+    let needed = needed(action);
     let rules = Rules::read(person, protected, target, row.as_ref(), &needed)?;
     let mut by = Vec::new();
     for needed in needed {
@@ -177,7 +189,7 @@ fn denial(needed: &str, action: &str, failing: Vec<&Rule>) -> (String, Option<Va
 }
 
 /// The table whose rules a table has: itself, or one that it is a partition or child of.
-fn protected(target: pg_sys::Oid) -> Result<Option<pg_sys::Oid>, Error> {
+pub fn protected(target: pg_sys::Oid) -> Result<Option<pg_sys::Oid>, Error> {
     let query = "WITH RECURSIVE above AS (
             SELECT $1::oid AS parent, 0 AS far
              UNION ALL
@@ -186,14 +198,21 @@ fn protected(target: pg_sys::Oid) -> Result<Option<pg_sys::Oid>, Error> {
     query::one::<pg_sys::Oid>(query, &[target.into()])
 }
 
-fn verdict(person: &Person, row: &Key, column: &str) -> Result<Verdict, Error> {
-    let column = policy::sql::identifier(column);
-    let query = format!("SELECT coalesce({column}, '[]') FROM {} WHERE {}", row.table, row.condition);
+/// A rule: role, action, filter and columns.
+type Row = (String, String, String, Option<Vec<String>>);
+
+/// A table's rules for some actions.
+pub fn rules(protected: pg_sys::Oid, actions: &[&str]) -> Result<Vec<Row>, Error> {
+    let actions: Vec<String> = actions.iter().map(|action| (*action).to_owned()).collect();
+    let query = "SELECT role, action, filter::pg_catalog.text, columns FROM rolecall.permissions
+                  WHERE target = $1 AND action = ANY ($2) ORDER BY role";
     Spi::connect(|client| {
-        let rows = client.select(&query, Some(1), &[row.key.into()])?.first();
-        let acl = crate::backend::jsonb::hand_out(&rows)?;
-        let acl = acl.ok_or_else(|| Error::NoRow { table: row.table.clone(), key: row.key.into() })?;
-        acl::verdict_on(person.user.as_ref(), &person.roles, &acl)
+        let mut found = Vec::new();
+        for row in client.select(query, None, &[protected.into(), actions.into()])? {
+            let text = |at| row.get::<String>(at).map(Option::unwrap_or_default);
+            found.push((text(1)?, text(2)?, text(3)?, row.get::<Vec<String>>(4)?));
+        }
+        Ok(found)
     })
 }
 
@@ -228,19 +247,7 @@ impl Rules {
         actions: &[&str],
     ) -> Result<Self, Error> {
         let tables = Tables::default();
-        let actions: Vec<String> = actions.iter().map(|action| (*action).to_owned()).collect();
-        let found = owner::act(|| {
-            let query = "SELECT role, action, filter::pg_catalog.text, columns FROM rolecall.permissions
-                          WHERE target = $1 AND action = ANY ($2) ORDER BY role";
-            Spi::connect(|client| {
-                let mut found = Vec::new();
-                for row in client.select(query, None, &[protected.into(), actions.into()])? {
-                    let text = |at| row.get::<String>(at).map(Option::unwrap_or_default);
-                    found.push((text(1)?, text(2)?, text(3)?, row.get::<Vec<String>>(4)?));
-                }
-                Ok::<_, Error>(found)
-            })
-        })?;
+        let found = owner::act(|| self::rules(protected, actions))?;
         // Somebody who is no administrator learns of his own roles' rules only.
         let sees_all = is_one()?;
         let mut rules = Vec::new();
@@ -286,7 +293,7 @@ fn lacks(
         let related = |id| tables.related(id);
         let read = Filter::read(table, &related, filter);
         let read = read.map_err(|error| Error::Filter { table: table.name.clone(), error: Box::new(error) })?;
-        Ok::<_, Error>(read.bind(&|variable| person.variable(variable)).to_sql(row_name))
+        Ok::<_, Error>(read.bind(&|variable| Operand::Bound(person.variable(variable))).to_sql(row_name))
     };
     let conditions = parts.iter().map(|part| condition(&part.filter)).collect::<Result<Vec<_>, _>>()?;
     let query = format!(

@@ -7,7 +7,7 @@ use crate::query;
 use crate::tables::{Tables, row_name};
 use crate::users::{self, bad};
 use pgrx::prelude::*;
-use policy::filter::{Filter, Table, Variable};
+use policy::filter::{Filter, Operand, Table, Variable};
 use policy::sql::identifier;
 
 /// The SQL condition that `filter` becomes.
@@ -80,10 +80,12 @@ fn preview(
         owner::act(|| query::one::<String>(query, &[id.into()]))
     });
     let email = email.transpose()?.flatten();
-    let condition = condition.bind(&|variable| match variable {
-        Variable::UserId => user.clone(),
-        Variable::UserEmail => email.clone(),
-        Variable::ApiToken => None,
+    let condition = condition.bind(&|variable| {
+        Operand::Bound(match variable {
+            Variable::UserId => user.clone(),
+            Variable::UserEmail => email.clone(),
+            Variable::ApiToken => None,
+        })
     });
     // As text what is no built-in type: to_jsonb() would call whatever cast to JSON its owner has made.
     let columns = table.columns.iter().map(|column| {

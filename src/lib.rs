@@ -41,5 +41,6 @@ mod signing;
 mod tables;
 mod tokens;
 mod users;
+mod who_can;
 
 pgrx::pg_module_magic!();

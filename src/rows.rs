@@ -1,7 +1,7 @@
 //! Single rows, by their primary key.
 
 use crate::error::Error;
-use crate::tables::name_of;
+use crate::tables::{name_of, row_name};
 use pgrx::prelude::*;
 use policy::sql::{identifier, literal};
 
@@ -17,7 +17,7 @@ pub struct Key<'a> {
 impl<'a> Key<'a> {
     /// The row with this primary key: of several columns, an object of them.
     pub fn find(target: pg_sys::Oid, key: &'a str) -> Result<Self, Error> {
-        let table = name_of(target)?;
+        let (table, row) = (name_of(target)?, identifier(&row_name(target)?));
         let mut columns = Vec::new();
         Spi::connect(|client| {
             let query = "SELECT a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod)
@@ -33,11 +33,11 @@ impl<'a> Key<'a> {
         })?;
         let condition = match columns.as_slice() {
             [] => return Err(Error::NoKey { table }),
-            [(name, kind)] => format!("{} = CAST($1 AS {kind})", identifier(name)),
+            [(name, kind)] => format!("{row}.{} = CAST($1 AS {kind})", identifier(name)),
             several => {
                 let field = |(name, kind): &(String, String)| {
                     let field = literal(name);
-                    format!("{} = CAST(CAST($1 AS pg_catalog.jsonb) ->> {field} AS {kind})", identifier(name))
+                    format!("{row}.{} = CAST(CAST($1 AS pg_catalog.jsonb) ->> {field} AS {kind})", identifier(name))
                 };
                 several.iter().map(field).collect::<Vec<_>>().join(" AND ")
             }

@@ -93,6 +93,7 @@ mod support;
 mod token_attacks;
 mod tokens;
 mod truncate;
+mod who_can;
 mod work_queue_races;
 mod work_queues;
 mod workflows;

@@ -115,10 +115,10 @@ impl Filter {
         sql::filter(self, row, Some(sources))
     }
 
-    /// The filter as it is for somebody of whom `value` tells the variables.
-    pub fn bind(self, value: &impl Fn(Variable) -> Option<String>) -> Self {
+    /// The filter with something else in place of its variables.
+    pub fn bind(self, value: &impl Fn(Variable) -> Operand) -> Self {
         let operand = |operand| match operand {
-            Operand::Variable(variable) => Operand::Bound(value(variable)),
+            Operand::Variable(variable) => value(variable),
             other => other,
         };
         let all = |parts: Vec<Self>| parts.into_iter().map(|part| part.bind(value)).collect();

@@ -13,6 +13,8 @@ pub enum Operand {
     Variable(Variable),
     /// What a variable is for somebody else.
     Bound(Option<String>),
+    /// What a variable is for each of several users: those of the query's rows `rolecall_asker`, with their `rolecall_asker_id` and `rolecall_asker_email`.
+    Asker(Variable),
 }
 
 /// The dynamic variables.

@@ -316,7 +316,7 @@ pub(super) fn sql_of(operand: &Operand, column: &Column) -> String {
     match operand {
         Operand::Constant(value) if column.data_type == Type::Boolean => value.clone(),
         Operand::Constant(value) => format!("{}::{}", literal(value), column.sql_type),
-        Operand::Variable(variable) => variable_sql(*variable, column),
+        Operand::Variable(_) | Operand::Asker(_) => variable_sql(operand, column),
         Operand::Bound(value) => bound(value.as_deref(), column),
     }
 }
@@ -334,14 +334,13 @@ fn bound(value: Option<&str>, column: &Column) -> String {
 }
 
 /// The variable in the column's own type; NULL where it is absent or not of that type.
-fn variable_sql(variable: Variable, column: &Column) -> String {
-    let name = name(variable);
+fn variable_sql(operand: &Operand, column: &Column) -> String {
     match column.data_type {
-        Type::Uuid => format!("rolecall.{name}_as_uuid()"),
-        Type::Integer(_) => bigint_of(&Operand::Variable(variable)),
-        Type::Decimal => format!("rolecall.{name}_as_bigint()::{}", column.sql_type),
-        _ if column.sql_type == TEXT => function(variable),
-        _ => format!("{}::{}", function(variable), column.sql_type),
+        Type::Uuid => uuid_of(operand),
+        Type::Integer(_) => bigint_of(operand),
+        Type::Decimal => format!("{}::{}", bigint_of(operand), column.sql_type),
+        _ if column.sql_type == TEXT => text_of(operand),
+        _ => format!("{}::{}", text_of(operand), column.sql_type),
     }
 }
 
@@ -349,8 +348,10 @@ fn variable_sql(variable: Variable, column: &Column) -> String {
 pub(super) fn text_of(operand: &Operand) -> String {
     match operand {
         Operand::Constant(text) | Operand::Bound(Some(text)) => format!("{}::{TEXT}", literal(text)),
-        Operand::Bound(None) => format!("NULL::{TEXT}"),
-        Operand::Variable(variable) => function(*variable),
+        Operand::Bound(None) | Operand::Asker(Variable::ApiToken) => format!("NULL::{TEXT}"),
+        Operand::Variable(variable) => format!("rolecall.{}()", name(*variable)),
+        Operand::Asker(Variable::UserId) => "rolecall_asker.rolecall_asker_id".into(),
+        Operand::Asker(Variable::UserEmail) => "NULLIF(rolecall_asker.rolecall_asker_email, '')".into(),
     }
 }
 
@@ -361,13 +362,32 @@ pub(super) fn bigint_of(operand: &Operand) -> String {
         Operand::Constant(text) | Operand::Bound(Some(text)) if text.parse::<i64>().is_ok() => {
             format!("{}::pg_catalog.int8", literal(text))
         }
+        Operand::Asker(_) => {
+            let text = text_of(operand);
+            format!(
+                "(CASE WHEN {text} OPERATOR(pg_catalog.~) '^[+-]?[0-9]{{1,19}}$' THEN \
+                 CASE WHEN {text}::pg_catalog.numeric OPERATOR(pg_catalog.>=) {}::pg_catalog.numeric \
+                 AND {text}::pg_catalog.numeric OPERATOR(pg_catalog.<=) {}::pg_catalog.numeric \
+                 THEN {text}::pg_catalog.int8 END END)",
+                i64::MIN,
+                i64::MAX
+            )
+        }
         Operand::Constant(_) | Operand::Bound(_) => "NULL::pg_catalog.int8".into(),
     }
 }
 
-/// The variable as text.
-fn function(variable: Variable) -> String {
-    format!("rolecall.{}()", name(variable))
+/// The variable as a UUID; NULL where it is none.
+fn uuid_of(operand: &Operand) -> String {
+    match operand {
+        Operand::Asker(_) => {
+            let text = text_of(operand);
+            let hex = "^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$";
+            format!("(CASE WHEN {text} OPERATOR(pg_catalog.~) '{hex}' THEN {text}::pg_catalog.uuid END)")
+        }
+        Operand::Variable(variable) => format!("rolecall.{}_as_uuid()", name(*variable)),
+        _ => "NULL::pg_catalog.uuid".into(),
+    }
 }
 
 fn name(variable: Variable) -> &'static str {

@@ -171,7 +171,10 @@ fn a_variable_comes_in_the_columns_own_type() {
 #[test]
 fn a_filter_can_be_seen_with_somebody_elses_variables() {
     let bound = |filter: Value, id: Option<&str>| {
-        Filter::read(&table(), &|_| None, &filter).unwrap().bind(&|_| id.map(str::to_owned)).to_sql("notes")
+        Filter::read(&table(), &|_| None, &filter)
+            .unwrap()
+            .bind(&|_| Operand::Bound(id.map(str::to_owned)))
+            .to_sql("notes")
     };
     let own = |column: &str| json!({"NOT": {column: {"equals": "__loggedInUserId"}}});
     for (column, id, expected) in [

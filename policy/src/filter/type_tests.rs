@@ -120,8 +120,9 @@ fn an_absent_element_makes_an_array_unknown() {
     ] {
         assert_eq!(sql(filter), expected);
     }
-    let bound =
-        |filter: &Value, id: Option<&str>| short(read(filter).unwrap().bind(&|_| id.map(str::to_owned)).to_sql("docs"));
+    let bound = |filter: &Value, id: Option<&str>| {
+        short(read(filter).unwrap().bind(&|_| Operand::Bound(id.map(str::to_owned))).to_sql("docs"))
+    };
     let keys = json!({"keys": {"has": "__loggedInUserId"}});
     assert_eq!(
         bound(&keys, Some("x")),
