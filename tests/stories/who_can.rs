@@ -37,6 +37,7 @@ fn world() -> (rolecall_tests::Database<'static>, Client) {
         CREATE TABLE notes (id int PRIMARY KEY, owner bigint, key uuid, mail text, public boolean, acl jsonb);
         INSERT INTO notes VALUES (1, 1, NULL, 'eve@example.org', false, NULL), (2, 22, '00000000-0000-0000-0000-000000000003', NULL, true, NULL),
             (3, NULL, NULL, 'ben@example.org', true, '[{"id": "22", "rights": ["read"], "deny": true}, {"id": "lead", "rights": ["delete"]}]'),
+            (5, 22, NULL, NULL, NULL, NULL),
             (4, 7, NULL, '', NULL, '[{"id": "team", "rights": ["read", "update"]}, {"id": "eve", "rights": ["update"], "deny": true}]');
         CREATE TABLE readers (note int REFERENCES notes, reader text, PRIMARY KEY (note, reader));
         INSERT INTO readers VALUES (1, 'eve'), (1, '22'), (4, '1');
@@ -58,7 +59,7 @@ fn the_same_as_explanations_say_and_as_people_see() {
     run(&mut admin, &format!("GRANT SELECT ON notes TO {app}"));
     let mut some = 0;
     for action in ["select", "update", "delete"] {
-        for id in 1..=4 {
+        for id in 1..=5 {
             let listed = who(&mut admin, &format!("'notes', '{action}', '{id}'"));
             let explained: BTreeSet<String> = USERS
                 .into_iter()
@@ -80,7 +81,7 @@ fn the_same_as_explanations_say_and_as_people_see() {
         let token = first_token(&mut admin, name, "welcome", "wonderland 1865");
         let mut client = database.connect(&app);
         authenticate(&mut client, &token, true);
-        for id in 1..=4 {
+        for id in 1..=5 {
             let sees: bool = one(&mut client, &format!("SELECT EXISTS (SELECT FROM notes WHERE id = {id})"));
             let listed = who(&mut admin, &format!("'notes', 'select', '{id}'"));
             assert_eq!(sees, listed.contains(name), "{name} {id}");
