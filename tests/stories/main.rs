@@ -68,6 +68,7 @@ mod provisioner_tls;
 mod provisioner_versions;
 mod provisioner_warnings;
 mod provisioner_world;
+mod purge;
 mod pyjwt;
 mod queue_chaos;
 mod readme;
