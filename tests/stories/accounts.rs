@@ -158,7 +158,7 @@ fn a_temporary_password_is_good_for_nothing_but_changing_it() {
 }
 
 /// Statements that only administrators may run, for every function whose comment says so.
-const ADMINISTRATORS_ONLY: [&str; 44] = [
+const ADMINISTRATORS_ONLY: [&str; 45] = [
     "set_signing_key('HS256')",
     "add_verification_key('x', '{}')",
     "drop_key('x')",
@@ -202,6 +202,7 @@ const ADMINISTRATORS_ONLY: [&str; 44] = [
     "create_work_queue('orders', 'users')",
     "drop_work_queue('orders')",
     "add_auth_schema()",
+    "diff_access('-infinity')",
     "become('admin', 'curiosity')",
 ];
 
