@@ -28,7 +28,7 @@ fn protect(target: Option<pg_sys::Oid>, acl_column: Option<&CStr>) -> Reported<(
 pub fn enable(target: pg_sys::Oid, acl_column: Option<&str>) -> Result<(), Error> {
     must_be_protectable(target)?;
     Spi::run_with_args(
-        "INSERT INTO rolecall.protected_tables (target) VALUES ($1) ON CONFLICT DO NOTHING",
+        "INSERT INTO rolecall.protected_tables (target, called) VALUES ($1, $1::pg_catalog.regclass) ON CONFLICT DO NOTHING",
         &[target.into()],
     )?;
     lock(target)?;

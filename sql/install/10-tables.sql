@@ -236,11 +236,13 @@ COMMENT ON SCHEMA rolecall_triggers IS 'Functions that rolecall makes for trigge
 
 CREATE TABLE rolecall.protected_tables (
     target regclass PRIMARY KEY,
+    called text NOT NULL,
     preset_trigger name UNIQUE,
     acl_column name
 );
 COMMENT ON TABLE rolecall.protected_tables IS 'Tables that rolecall protects';
 COMMENT ON COLUMN rolecall.protected_tables.target IS 'The table';
+COMMENT ON COLUMN rolecall.protected_tables.called IS 'What it was called when that was last looked at, so that the audit log gets a new name';
 COMMENT ON COLUMN rolecall.protected_tables.preset_trigger IS 'The trigger that sets preset columns and ACLs and its function in rolecall_triggers; NULL: there is none';
 COMMENT ON COLUMN rolecall.protected_tables.acl_column IS 'The column with each row''s access-control list; NULL: there is none';
 

@@ -62,6 +62,7 @@ BEGIN
            FROM column_names n JOIN pg_attribute a ON a.attrelid = n.target AND a.attnum = n.number
           WHERE a.attname <> n.name AND NOT a.attisdropped;
     END IF;
+    UPDATE protected_tables SET called = target WHERE called <> target::text;
     PERFORM refresh_exposed(e.target) FROM exposed_views e
       JOIN pg_event_trigger_ddl_commands() d ON d.classid = 'pg_class'::regclass AND d.objid = e.target;
     PERFORM include_children(target) FROM (
@@ -73,8 +74,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rolecall.after_table() IS
-    'Lets filters follow the name of a column, and partitions and children have the rules of their parent';
-CREATE EVENT TRIGGER rolecall_after_table ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE')
+    'Lets filters follow the name of a column and the audit log that of a table, and partitions and children have the rules of their parent';
+CREATE EVENT TRIGGER rolecall_after_table ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'ALTER SCHEMA')
     EXECUTE FUNCTION rolecall.after_table();
 ALTER EVENT TRIGGER rolecall_after_table ENABLE ALWAYS;
 

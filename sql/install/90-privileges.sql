@@ -11,8 +11,8 @@ BEGIN
     END LOOP;
 END $$;
 GRANT USAGE ON SCHEMA rolecall TO PUBLIC;
-GRANT SELECT ON rolecall.audit_log, rolecall.my_tokens, rolecall.my_queues, rolecall.my_dead_letters, rolecall.my_work_items TO PUBLIC;
-REVOKE EXECUTE ON FUNCTION rolecall.invalidate_sessions(), rolecall.acl_support(internal), rolecall.record_change(), rolecall.refuse_change(),
+GRANT SELECT ON rolecall.audit_log, rolecall.access_matrix, rolecall.my_tokens, rolecall.my_queues, rolecall.my_dead_letters, rolecall.my_work_items TO PUBLIC;
+REVOKE EXECUTE ON FUNCTION rolecall.invalidate_sessions(), rolecall.acl_support(internal), rolecall.record_change(), rolecall.refuse_change(), rolecall.name_of_dropped(oid), rolecall.folded_changes(timestamptz),
     rolecall.keep_one_everybody(), rolecall.follow_rename(regclass, name, name), rolecall.note_columns(),
     rolecall.include_children(regclass), rolecall.recompile(regclass), rolecall.refresh_exposed(regclass), rolecall.touches_support(internal),
     rolecall.touches(oid, text, text[], boolean, text[]), rolecall.after_table(), rolecall.after_drop() FROM PUBLIC;

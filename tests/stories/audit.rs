@@ -151,7 +151,8 @@ fn an_entry_says_what_was_and_what_is() {
     run(&mut admin, "SELECT rolecall.disable_user('bob')");
     let (old, new) = latest(&mut admin);
     assert_eq!((&old["disabled"], &new["disabled"], &new["username"]), (&false.into(), &true.into(), &"bob".into()));
-    assert_eq!(new.as_object().unwrap().len(), 2, "what stayed the same is left out: {new}");
+    assert_eq!(new["id"], "u2");
+    assert_eq!(new.as_object().unwrap().len(), 3, "what else stayed the same is left out: {new}");
     run(&mut admin, "SELECT rolecall.enable_user('bob')");
 
     authenticate(&mut app, &story.bob, true);
@@ -180,6 +181,66 @@ fn an_entry_says_what_was_and_what_is() {
         assert!(output.status.success(), "{output:?}");
         assert_eq!(latest(&mut admin).1["name"], statement.split('\'').nth(1).unwrap(), "{statement}");
     }
+}
+
+#[test]
+fn an_entry_says_which_row_it_is_and_calls_tables_by_their_names() {
+    let story = Notes::new();
+    let mut admin = story.database.admin();
+    run(&mut admin, r#"SELECT rolecall.allow('editor', 'notes', 'update', '{"id": {"lt": 7}}')"#);
+    let (old, new) = latest(&mut admin);
+    for entry in [&old, &new] {
+        assert_eq!([&entry["role"], &entry["target"], &entry["action"]], ["editor", "public.notes", "update"]);
+    }
+    assert_eq!((old["filter"].to_string(), new.as_object().unwrap().len()), ("{}".into(), 4));
+    run(&mut admin, "SELECT rolecall.set_registration('open'); SELECT rolecall.rename_role('editor', 'author')");
+    let member = "SELECT old || new FROM rolecall.audit_log WHERE object = 'user_roles' ORDER BY id DESC LIMIT 1";
+    assert_eq!(column(&mut admin, member), [r#"{"role": "author", "user_id": "u1"}"#]);
+
+    run(
+        &mut admin,
+        r#"CREATE TABLE people (id text PRIMARY KEY, note_id int REFERENCES notes);
+        SELECT rolecall.users_table('people', 'id'); SELECT rolecall.expose('notes');
+        SELECT rolecall.relate('notes', 'owner', 'people', '{owner_id}', '{id}');
+        SELECT rolecall.allow('users', 'notes', 'delete', '{"people": {"some": {"is_self": true}}}');
+        SELECT rolecall.allow('users', 'notes', 'delete')"#,
+    );
+    let before = last(&mut admin);
+    run(&mut admin, "ALTER TABLE notes RENAME TO memos");
+    assert_eq!(entries(&mut admin, before, "postgres"), ["update protected_tables"]);
+    let (old, new) = latest(&mut admin);
+    assert_eq!(
+        (old.to_string(), new.to_string()),
+        (r#"{"target":"public.notes"}"#.into(), r#"{"target":"public.memos"}"#.into())
+    );
+    run(&mut admin, "DROP TABLE people, memos CASCADE");
+    let told = "SELECT action || ' ' || object || ' ' || (coalesce(old, new) ->> 'target') FROM rolecall.audit_log
+                 WHERE object IN ('users_tables', 'relations', 'exposed_views', 'protected_tables') ORDER BY 1";
+    assert_eq!(
+        column(&mut admin, told),
+        [
+            "delete exposed_views public.memos",
+            "delete protected_tables public.memos",
+            "delete relations public.memos",
+            "delete users_tables public.people",
+            "insert exposed_views public.notes",
+            "insert protected_tables public.notes",
+            "insert relations public.notes",
+            "insert users_tables public.people",
+            "update protected_tables public.notes",
+        ]
+    );
+    let numbers = "SELECT count(*) FROM rolecall.audit_log WHERE coalesce(old, new) ->> 'target' ~ '^[0-9]+$'";
+    assert_eq!(one::<i64>(&mut admin, numbers), 0);
+
+    // Where nobody noticed the drop, the number is all there is.
+    run(
+        &mut admin,
+        "CREATE TABLE lost (id int); SELECT rolecall.protect('lost'), rolecall.users_table('lost', 'id');
+         ALTER EVENT TRIGGER rolecall_after_drop DISABLE; DROP TABLE lost; ALTER EVENT TRIGGER rolecall_after_drop ENABLE ALWAYS;
+         DELETE FROM rolecall.users_tables",
+    );
+    assert!(latest(&mut admin).0["target"].as_str().unwrap().parse::<u32>().is_ok());
 }
 
 #[test]
