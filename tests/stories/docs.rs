@@ -88,3 +88,28 @@ fn the_documents_commands_print_what_they_say() {
     }
     assert!(commands > 0, "no document has a command");
 }
+
+/// The name that a heading has in an address, as web pages of repositories give it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn the_documents_links_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let mut links = 0;
+    for name in documents().into_iter().chain(["README.md", "docs/program.md"].map(String::from)) {
+        let text = document(&name);
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+        for target in targets.filter(|target| !target.starts_with("http")) {
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let path = if file.is_empty() { root.join(&name) } else { root.join(&name).with_file_name(file) };
+            let other = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{name}: {target}: {e}"));
+            let mut headings = other.lines().filter(|line| line.starts_with('#'));
+            assert!(heading.is_empty() || headings.any(|line| anchor(line) == heading), "{name}: {target}");
+            links += 1;
+        }
+    }
+    assert!(links > 10, "{links}");
+}
