@@ -12,6 +12,7 @@ mod audit;
 mod becoming;
 mod ddl;
 mod default_filters;
+mod docs;
 mod dump;
 mod explain;
 mod exposed;

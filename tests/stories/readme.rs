@@ -5,22 +5,22 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// A fenced block: its language and text, and the output that follows it as a block of its own.
-struct Example {
-    language: String,
-    text: String,
-    output: Option<String>,
+pub struct Example {
+    pub language: String,
+    pub text: String,
+    pub output: Option<String>,
 }
 
 fn readme() -> String {
     document("README.md")
 }
 
-fn document(name: &str) -> String {
+pub fn document(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     std::fs::read_to_string(root.join(name)).expect("the document")
 }
 
-fn examples(markdown: &str) -> Vec<Example> {
+pub fn examples(markdown: &str) -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
     let mut lines = markdown.lines();
     while let Some(line) = lines.next() {
@@ -34,7 +34,7 @@ fn examples(markdown: &str) -> Vec<Example> {
     examples
 }
 
-fn succeed(command: &mut Command, what: &str) -> String {
+pub fn succeed(command: &mut Command, what: &str) -> String {
     let Output { status, stdout, stderr } = command.output().expect("the program runs");
     let stdout = String::from_utf8(stdout).expect("UTF-8");
     assert!(status.success(), "{what}\n{stdout}\n{}", String::from_utf8_lossy(&stderr));
