@@ -23,8 +23,8 @@ fn main() {
         .map(|name| std::env::var(format!("WORKER_{name}")).unwrap_or_else(|_| panic!("WORKER_{name} is not set")));
     loop {
         let Err(error) = serve(&database, &user, &password, &lease);
-        // A wrong password does not get better: no use to try again for ever.
-        if error.code().is_some_and(|code| code.code().starts_with("28")) {
+        // A login that has expired is made again (28000); a wrong password does not get better (28P01).
+        if error.code().is_some_and(|code| code.code() == "28P01") {
             eprintln!("worker: {error:?}");
             std::process::exit(1);
         }
