@@ -27,3 +27,6 @@ REVOKE EXECUTE ON FUNCTION rolecall.must_administer(text), rolecall.keep_pool(),
     rolecall.add_item(rolecall.work_queues, jsonb, int, interval, text, jsonb),
     rolecall.finish_item(rolecall.work_items, text, jsonb, text), rolecall.fail_run(rolecall.work_items, text, boolean),
     rolecall.settle_due_items(rolecall.work_queues, timestamptz) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION rolecall.grantee_name(oid), rolecall.as_grantor(oid, oid, text), rolecall.doctor_tables(),
+    rolecall.doctor_views(), rolecall.doctor_functions(), rolecall.doctor_roles(), rolecall.doctor_server(),
+    rolecall.doctor_own(), rolecall.doctor_accounts(), rolecall.doctor_speed() FROM PUBLIC;
