@@ -26,11 +26,28 @@ CREATE FUNCTION rolecall.grantee_name(grantee oid) RETURNS text LANGUAGE sql STA
     RETURN CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END;
 COMMENT ON FUNCTION rolecall.grantee_name(oid) IS 'A grantee as GRANT and REVOKE name him';
 
--- REVOKE takes back what the owner has granted: what others have passed on, only they do.
-CREATE FUNCTION rolecall.as_grantor(grantor oid, owner oid, statement text) RETURNS text LANGUAGE sql STABLE
-    RETURN CASE WHEN grantor = owner THEN statement
-                ELSE format('SET ROLE %I; %s RESET ROLE;', pg_get_userbyid(grantor), statement) END;
-COMMENT ON FUNCTION rolecall.as_grantor(oid, oid, text) IS 'A REVOKE as the role must say it that has granted';
+CREATE FUNCTION rolecall.column_list(target oid, numbers int2[]) RETURNS text LANGUAGE sql STABLE
+    RETURN (SELECT string_agg(quote_ident(attname), ', ' ORDER BY position)
+              FROM unnest(numbers) WITH ORDINALITY u (number, position) JOIN pg_attribute ON attrelid = target AND attnum = number);
+COMMENT ON FUNCTION rolecall.column_list(oid, int2[]) IS 'Columns as a constraint lists them';
+
+CREATE FUNCTION rolecall.policy_says(target oid, clauses text, using_tree pg_node_tree, check_tree pg_node_tree) RETURNS boolean
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'policy_says_wrapper';
+COMMENT ON FUNCTION rolecall.policy_says(oid, text, pg_node_tree, pg_node_tree) IS 'Whether a policy has just these clauses';
+
+-- Unknown where the clauses cannot be read any more because what they name was renamed. The table whose rules they are is
+-- named in their end, for errors.
+CREATE FUNCTION rolecall.policy_is_sound(target oid, root_name text, clauses text, policy pg_policy) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, rolecall, pg_temp AS $$
+BEGIN
+    clauses := regexp_replace(clauses, 'E?''([^'']|'''')*''::pg_catalog\.regclass\)\)$',
+                              replace(quote_literal(root_name), '\', '\\') || '::pg_catalog.regclass))');
+    RETURN policy_says(target, clauses, policy.polqual, policy.polwithcheck);
+EXCEPTION WHEN OTHERS THEN
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION rolecall.policy_is_sound(oid, text, text, pg_policy) IS 'Whether a policy says what rolecall has made it say';
 
 CREATE FUNCTION rolecall.doctor_tables() RETURNS TABLE (level text, "check" text, object text, advice text)
     LANGUAGE sql STABLE SET search_path = pg_catalog, rolecall, pg_temp AS $$
@@ -38,18 +55,20 @@ SELECT 'error', 'row-security', name, format('ALTER TABLE %s ENABLE ROW LEVEL SE
   FROM guarded_tables JOIN pg_class c ON c.oid = target
  WHERE has_rules AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
  UNION ALL
--- Both policies of a command have the same expression; whoever changes a policy alone is seen by that.
-SELECT 'error', 'policy', g.name, format('DROP POLICY IF EXISTS %I ON %s; SELECT rolecall.protect(%L);',
-                                         'rolecall_' || a.action, g.name, g.root_name)
+SELECT CASE WHEN sound IS NULL THEN 'warning' ELSE 'error' END, 'policy', g.name,
+       format('DROP POLICY IF EXISTS %I ON %s; SELECT rolecall.protect(%L);', 'rolecall_' || a.action, g.name, g.root_name)
+       || CASE WHEN sound IS NULL THEN ' -- what it names was renamed since it was made' ELSE '' END
   FROM guarded_tables g
  CROSS JOIN (VALUES ('select', 'r'), ('insert', 'a'), ('update', 'w'), ('delete', 'd')) a (action, command)
+  LEFT JOIN compiled_policies c ON c.target = g.target AND c.action = a.action
   LEFT JOIN pg_policy p ON p.polrelid = g.target AND p.polname = 'rolecall_' || a.action
-  LEFT JOIN pg_policy q ON q.polrelid = g.target AND q.polname = 'rolecall_' || a.action || '_gate'
- WHERE g.has_rules
-   AND (p.polcmd = a.command AND p.polpermissive AND p.polroles = '{0}'
-        AND q.polcmd = a.command AND NOT q.polpermissive AND q.polroles = '{0}'
-        AND pg_get_expr(p.polqual, g.target) IS NOT DISTINCT FROM pg_get_expr(q.polqual, g.target)
-        AND pg_get_expr(p.polwithcheck, g.target) IS NOT DISTINCT FROM pg_get_expr(q.polwithcheck, g.target)) IS NOT TRUE
+  LEFT JOIN pg_policy q ON q.polrelid = g.target AND q.polname = 'rolecall_' || a.action || '_gate',
+       LATERAL (SELECT num_nulls(c.clauses, p.oid, q.oid) = 0
+                   AND p.polcmd = a.command AND p.polpermissive AND p.polroles = '{0}'
+                   AND q.polcmd = a.command AND NOT q.polpermissive AND q.polroles = '{0}'
+                   AND policy_is_sound(g.target, g.root_name, c.clauses, p)
+                   AND policy_is_sound(g.target, g.root_name, c.clauses, q)) x (sound)
+ WHERE g.has_rules AND sound IS NOT TRUE
  UNION ALL
 SELECT 'notice', 'foreign-policy', format('%I on %s', p.polname, g.name),
        format('DROP POLICY %I ON %s; -- %s', p.polname, g.name,
@@ -70,10 +89,10 @@ SELECT 'error', 'unprotected-parent', format('%I.%I', n.nspname, c.relname), for
   JOIN pg_class c ON c.oid = a.inhparent JOIN pg_namespace n ON n.oid = c.relnamespace
  UNION ALL
 SELECT 'error', 'foreign-table', g.name,
-       as_grantor(a.grantor, g.owner, format('REVOKE ALL ON %s FROM %s;', g.name, string_agg(DISTINCT grantee_name(a.grantee), ', ')))
+       format('REVOKE ALL ON %s FROM %s CASCADE;', g.name, string_agg(DISTINCT grantee_name(a.grantee), ', '))
   FROM guarded_tables g JOIN pg_class c ON c.oid = g.target, aclexplode(c.relacl) a
- WHERE g.is_foreign AND a.grantee <> g.owner
- GROUP BY g.name, g.owner, a.grantor
+ WHERE g.is_foreign AND a.grantee <> g.owner AND a.grantor = g.owner
+ GROUP BY g.name
  UNION ALL
 SELECT 'warning', 'truncate', name,
        format('CREATE OR REPLACE TRIGGER rolecall_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION rolecall_relations.guard_truncate();', name)
@@ -90,20 +109,22 @@ SELECT 'warning', 'preset', g.name, format('ALTER TABLE %s ENABLE TRIGGER %I;', 
   FROM guarded_tables g JOIN pg_trigger t ON t.tgrelid = g.target JOIN pg_proc f ON f.oid = t.tgfoid
  WHERE f.pronamespace = 'rolecall_triggers'::regnamespace AND t.tgenabled NOT IN ('O', 'A')
  UNION ALL
--- None of these knows rows: a trigger runs as whoever writes and sees what he writes, a foreign key tells which keys there are.
+-- What the grantee has passed on goes with it. None of these knows rows: a trigger runs as whoever writes and sees what he writes, a foreign key tells which keys there are.
 SELECT 'warning', 'privilege', name,
-       as_grantor(grantor, owner, format('REVOKE %s ON %s FROM %s;', string_agg(DISTINCT privilege_type, ', '), name, grantee_name(grantee)))
+       format('REVOKE %s ON %s FROM %s CASCADE;', string_agg(DISTINCT privilege_type, ', '), name, grantee_name(grantee))
   FROM (SELECT g.name, g.owner, a.* FROM guarded_tables g JOIN pg_class c ON c.oid = g.target, aclexplode(c.relacl) a WHERE NOT g.is_foreign
          UNION ALL
         SELECT g.name, g.owner, a.* FROM guarded_tables g JOIN pg_attribute c ON c.attrelid = g.target, aclexplode(c.attacl) a) granted
- WHERE grantee <> owner AND privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
- GROUP BY name, owner, grantor, grantee
+ WHERE grantee <> owner AND grantor = owner AND privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
+ GROUP BY name, grantee
  UNION ALL
 -- What is deleted or changed along is not asked about, and whoever may delete from the other table need not see these rows.
 SELECT 'warning', 'cascade', format('%I on %s', k.conname, g.name),
-       format('ALTER TABLE %s DROP CONSTRAINT %I, ADD CONSTRAINT %I %s; -- or protect %s, too', g.name, k.conname, k.conname,
-              regexp_replace(pg_get_constraintdef(k.oid), ' ON (UPDATE|DELETE) (CASCADE|SET NULL|SET DEFAULT)( \([^)]*\))?', '', 'g'),
-              format('%I.%I', n.nspname, r.relname))
+       -- Put together from the catalogs: a name may hold what looks like a clause.
+       format('ALTER TABLE %s DROP CONSTRAINT %I, ADD CONSTRAINT %I FOREIGN KEY (%s) REFERENCES %I.%I (%s)%s%s%s%s; -- or protect the other table, too',
+              g.name, k.conname, k.conname, column_list(k.conrelid, k.conkey), n.nspname, r.relname, column_list(k.confrelid, k.confkey),
+              CASE WHEN k.confmatchtype = 'f' THEN ' MATCH FULL' END, CASE WHEN k.condeferrable THEN ' DEFERRABLE' END,
+              CASE WHEN k.condeferred THEN ' INITIALLY DEFERRED' END, CASE WHEN NOT k.convalidated THEN ' NOT VALID' END)
   FROM guarded_tables g JOIN pg_constraint k ON k.conrelid = g.target AND k.contype = 'f' AND k.conparentid = 0
   JOIN pg_class r ON r.oid = k.confrelid JOIN pg_namespace n ON n.oid = r.relnamespace
  WHERE k.confrelid NOT IN (SELECT target FROM guarded_tables)

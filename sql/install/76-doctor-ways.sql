@@ -32,11 +32,11 @@ SELECT CASE WHEN v.owner NOT IN (SELECT role FROM bypassing_roles) THEN 'notice'
  UNION ALL
 -- A copy of the rows that its owner, or whoever refreshed it, could see.
 SELECT CASE WHEN c.relowner IN (SELECT role FROM bypassing_roles) THEN 'error' ELSE 'warning' END, 'materialized-view', v.name,
-       as_grantor(a.grantor, c.relowner, format('REVOKE ALL ON %s FROM %s;', v.name, string_agg(DISTINCT grantee_name(a.grantee), ', ')))
+       format('REVOKE ALL ON %s FROM %s CASCADE;', v.name, string_agg(DISTINCT grantee_name(a.grantee), ', '))
   FROM (SELECT DISTINCT v.oid, v.name FROM view v JOIN fed USING (oid) WHERE v.relkind = 'm') v
   JOIN pg_class c USING (oid), aclexplode(c.relacl) a
- WHERE a.grantee <> c.relowner
- GROUP BY v.name, c.relowner, a.grantor
+ WHERE a.grantee <> c.relowner AND a.grantor = c.relowner
+ GROUP BY v.name, c.relowner
  UNION ALL
 -- Its actions run with the privileges of whoever owns the table or view it is on.
 SELECT CASE WHEN c.relowner IN (SELECT role FROM bypassing_roles) THEN 'error' ELSE 'warning' END, 'rule',

@@ -33,13 +33,14 @@ public AS (
 -- Every session looks its roles up again because of these, and a restore too must not go without.
 always (function) AS (VALUES ('invalidate_sessions'), ('refuse_change'), ('note_columns'), ('keep_one_everybody'))
 SELECT 'error', 'granted', format('%s %s', lower(kind), name),
-       as_grantor(grantor, owner, format('REVOKE %s ON %s %s FROM %s;', string_agg(DISTINCT privilege_type, ', '),
-                                         CASE WHEN relkind = 'S' THEN 'SEQUENCE' ELSE kind END, name, grantee_name(grantee)))
+       format('REVOKE %s ON %s %s FROM %s CASCADE;', string_agg(DISTINCT privilege_type, ', '),
+              CASE WHEN relkind = 'S' THEN 'SEQUENCE' ELSE kind END, name, grantee_name(grantee))
   FROM granted g
- WHERE grantee <> owner AND NOT EXISTS (SELECT FROM public p WHERE p.classid = g.classid AND p.objid = g.objid AND p.privilege_type = g.privilege_type)
- GROUP BY kind, name, relkind, owner, grantor, grantee
+ WHERE grantee <> owner AND grantor = owner
+   AND NOT EXISTS (SELECT FROM public p WHERE p.classid = g.classid AND p.objid = g.objid AND p.privilege_type = g.privilege_type)
+ GROUP BY kind, name, relkind, grantee
  UNION ALL
-SELECT 'error', 'not-ours', format('%s %s', i.type, i.identity), format('ALTER %s %s SET SCHEMA public; -- or drop it', i.type, i.identity)
+SELECT 'error', 'not-ours', format('%s %s', i.type, i.identity), format('ALTER %s %s SET SCHEMA public; -- or drop it', upper(i.type), i.identity)
   FROM pg_depend d, pg_identify_object(d.classid, d.objid, 0) i
  WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = 'rolecall'::regnamespace AND d.deptype = 'n'
    AND (d.classid, d.objid) NOT IN (SELECT classid, objid FROM member)

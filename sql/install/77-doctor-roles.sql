@@ -48,7 +48,8 @@ SELECT 'warning', 'gateway', rolname::text, format('REVOKE ADMIN OPTION FOR role
  WHERE a.roleid = to_regrole('rolecall_authenticator') AND a.admin_option AND NOT m.rolsuper
  UNION ALL
 -- Whoever may make objects there puts them in the way of others.
-SELECT 'warning', 'create', format('schema %I', n.nspname), as_grantor(a.grantor, n.nspowner, format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC;', n.nspname))
+SELECT 'warning', 'create', format('schema %I', n.nspname),
+       format('REVOKE CREATE ON SCHEMA %I FROM %s CASCADE;', n.nspname, grantee_name(CASE WHEN a.grantor <> n.nspowner THEN a.grantor ELSE 0 END))
   FROM pg_namespace n, aclexplode(n.nspacl) a WHERE a.grantee = 0 AND a.privilege_type = 'CREATE'
 $$;
 COMMENT ON FUNCTION rolecall.doctor_roles() IS 'What doctor() finds of database roles that may do more than the rules say';

@@ -14,9 +14,9 @@ SELECT 'notice', 'preload', format('database %I', current_database()),
  WHERE NOT EXISTS (
         SELECT FROM (SELECT current_setting(name) FROM unnest('{shared_preload_libraries,session_preload_libraries}'::text[]) name
                       UNION ALL
-                     SELECT unnest(setconfig) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
-                      WHERE s.setrole = 0 AND d.datname = current_database()) settings (value)
-         WHERE value ~ '(^|[ ,="/])rolecall("|,| |\.so|$)' AND value !~ '^(?!session_preload_libraries=)\w+=')
+                     SELECT setting FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) setting
+                      WHERE s.setrole = 0 AND d.datname = current_database() AND setting LIKE 'session\_preload\_libraries=%') settings (value)
+         WHERE value ~ '(^|[ ,="/])rolecall("|,| |\.so|$)')
  UNION ALL
 SELECT 'warning', 'log', 'log_parameter_max_length', 'ALTER SYSTEM SET log_parameter_max_length = 0; SELECT pg_reload_conf();'
  WHERE current_setting('log_parameter_max_length') <> '0'

@@ -9,7 +9,7 @@ SELECT CASE WHEN by_email THEN 'warning' ELSE 'notice' END, 'registration', regi
   FROM settings, LATERAL (SELECT EXISTS (SELECT FROM permissions WHERE concat(filter, new_row) LIKE '%"__loggedInUserEmail"%') AS by_email) p
  WHERE EXISTS (SELECT FROM users) AND (registration = 'open' OR registration = 'domain' AND by_email)
  UNION ALL
-SELECT 'notice', 'temporary-password', format('%s users, among them %I', count(*), min(username)),
+SELECT 'notice', 'temporary-password', quote_ident(min(username)) || CASE WHEN count(*) > 1 THEN format(' and %s more', count(*) - 1) ELSE '' END,
        'SELECT rolecall.disable_user(username) FROM rolecall.users WHERE must_change_password AND NOT disabled AND created_at < now() - interval ''30 days'';'
   FROM users WHERE must_change_password AND NOT disabled AND created_at < now() - interval '30 days'
 HAVING count(*) > 0
@@ -17,8 +17,8 @@ HAVING count(*) > 0
 SELECT 'notice', 'api-token', format('%I (%s)', name, id), format('SELECT rolecall.revoke_api_token(%L); -- once another one that expires has taken its place', id)
   FROM api_tokens WHERE expires_at IS NULL
  UNION ALL
-SELECT 'notice', 'dead-letters', 'rolecall.dead_letters', 'DELETE FROM rolecall.dead_letters WHERE sent_at < now() - interval ''30 days'';'
- WHERE EXISTS (SELECT FROM dead_letters WHERE sent_at < now() - interval '30 days' OFFSET 999)
+SELECT 'notice', 'dead-letters', 'rolecall.dead_letters', 'DELETE FROM rolecall.dead_letters WHERE died_at < now() - interval ''30 days'';'
+ WHERE EXISTS (SELECT FROM dead_letters WHERE died_at < now() - interval '30 days' OFFSET 999)
  UNION ALL
 SELECT 'notice', 'expired-messages', 'rolecall.messages', 'SELECT rolecall.expire(); -- by a job, where nobody receives'
  WHERE EXISTS (SELECT FROM messages WHERE due < now() - interval '1 day')

@@ -11,6 +11,8 @@ mod audit;
 mod becoming;
 mod ddl;
 mod default_filters;
+mod doctor;
+mod doctor_schemas;
 mod dump;
 mod exposed;
 mod fields;
