@@ -43,7 +43,7 @@ BEGIN
     clauses := regexp_replace(clauses, 'E?''([^'']|'''')*''::pg_catalog\.regclass\)\)$',
                               replace(quote_literal(root_name), '\', '\\') || '::pg_catalog.regclass))');
     RETURN policy_says(target, clauses, policy.polqual, policy.polwithcheck);
-EXCEPTION WHEN OTHERS THEN
+EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_schema_name OR data_exception THEN
     RETURN NULL;
 END
 $$;

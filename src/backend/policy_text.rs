@@ -11,13 +11,14 @@ const RESTORED: usize = 3;
 /// Whether these clauses are what a policy of the table has in `pg_policy`: `polqual` and `polwithcheck`.
 #[pg_extern(sql = false)]
 fn policy_says(
-    target: pg_sys::Oid,
-    clauses: &str,
+    target: Option<pg_sys::Oid>,
+    clauses: Option<&str>,
     using: Option<pgrx::AnyElement>,
     check: Option<pgrx::AnyElement>,
 ) -> bool {
     // SAFETY: called inside a transaction; the relation is open while it is read. Errors of PostgreSQL's pass through.
     unsafe {
+        let (Some(target), Some(clauses)) = (target, clauses) else { return false };
         let Some(wanted) = parsed(clauses) else { return false };
         let relation = pg_sys::table_open(target, pg_sys::AccessShareLock as _);
         let says = wanted.into_iter().zip([using, check]).all(|(wanted, stored)| match (wanted.is_null(), stored) {

@@ -42,9 +42,7 @@ pub fn doctor(cli: &Cli) -> Result<u8, Error> {
 }
 
 fn json(findings: &[Finding]) -> Value {
-    let one = |Finding { level, check, object, advice }: &Finding| {
-        json!({"level": level, "check": check, "object": object, "advice": advice})
-    };
+    let one = |Finding { level, check, object, advice }: &Finding| json!({"level": level, "check": check, "object": object, "advice": advice});
     json!({"format": "rolecall-doctor/1", "findings": findings.iter().map(one).collect::<Vec<_>>()})
 }
 
