@@ -1,25 +1,38 @@
 -- What doctor() finds about protected tables themselves. Each check is one query over the catalogs, however many tables
 -- there are; nothing that users define is executed, and every name in an advice is quoted.
 
+CREATE VIEW rolecall.bypassing_roles AS SELECT oid AS role FROM pg_roles WHERE rolsuper OR rolbypassrls;
+COMMENT ON VIEW rolecall.bypassing_roles IS 'Roles whom no policy restricts';
+COMMENT ON COLUMN rolecall.bypassing_roles.role IS 'The role';
+
 CREATE VIEW rolecall.guarded_tables AS
     WITH RECURSIVE below AS (
         SELECT target::oid AS target, target::oid AS root FROM rolecall.protected_tables
          UNION
         SELECT i.inhrelid, b.root FROM below b JOIN pg_inherits i ON i.inhparent = b.target
-         WHERE NOT EXISTS (SELECT FROM rolecall.protected_tables p WHERE p.target = i.inhrelid))
+         WHERE NOT EXISTS (SELECT FROM rolecall.protected_tables p WHERE p.target = i.inhrelid)),
+    by_hand AS (
+        SELECT DISTINCT p.polrelid AS target
+          FROM pg_policy p
+          JOIN pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_proc'::regclass
+          JOIN pg_proc f ON f.oid = d.refobjid AND f.pronamespace = 'rolecall'::regnamespace
+         WHERE p.polname !~ '^rolecall_(select|insert|update|delete)(_gate)?$')
     SELECT b.target, b.root, format('%I.%I', n.nspname, c.relname) AS name, format('%I.%I', m.nspname, r.relname) AS root_name,
            c.relowner AS owner, c.relkind = 'f' AS is_foreign,
-           EXISTS (SELECT FROM rolecall.compiled_policies p WHERE p.target = b.target) AS has_rules
-      FROM below b
+           b.by_hand, NOT b.by_hand AND EXISTS (SELECT FROM rolecall.compiled_policies p WHERE p.target = b.target) AS has_rules
+      FROM (SELECT target, root, false AS by_hand FROM below
+             UNION ALL
+            SELECT target, target, true FROM by_hand WHERE target NOT IN (SELECT target FROM below)) b
       JOIN pg_class c ON c.oid = b.target JOIN pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_class r ON r.oid = b.root JOIN pg_namespace m ON m.oid = r.relnamespace;
-COMMENT ON VIEW rolecall.guarded_tables IS 'Protected tables with their partitions and children, which have their rules';
+COMMENT ON VIEW rolecall.guarded_tables IS 'Protected tables with their partitions and children, which have their rules, and tables with policies by hand that ask rolecall';
 COMMENT ON COLUMN rolecall.guarded_tables.target IS 'The table';
 COMMENT ON COLUMN rolecall.guarded_tables.root IS 'The table that was protected';
 COMMENT ON COLUMN rolecall.guarded_tables.name IS 'The table''s name in SQL';
 COMMENT ON COLUMN rolecall.guarded_tables.root_name IS 'The name of the table that was protected, in SQL';
 COMMENT ON COLUMN rolecall.guarded_tables.owner IS 'The table''s owner';
 COMMENT ON COLUMN rolecall.guarded_tables.is_foreign IS 'A foreign table, which can have no rules';
+COMMENT ON COLUMN rolecall.guarded_tables.by_hand IS 'It is not protected, but has policies that somebody has written';
 COMMENT ON COLUMN rolecall.guarded_tables.has_rules IS 'It was given the rules';
 
 CREATE FUNCTION rolecall.grantee_name(grantee oid) RETURNS text LANGUAGE sql STABLE
@@ -51,9 +64,11 @@ COMMENT ON FUNCTION rolecall.policy_is_sound(oid, text, text, pg_policy) IS 'Whe
 
 CREATE FUNCTION rolecall.doctor_tables() RETURNS TABLE (level text, "check" text, object text, advice text)
     LANGUAGE sql STABLE SET search_path = pg_catalog, rolecall, pg_temp AS $$
-SELECT 'error', 'row-security', name, format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;', name)
+SELECT CASE WHEN c.relrowsecurity AND by_hand THEN 'notice' ELSE 'error' END, 'row-security', name,
+       format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;', name)
   FROM guarded_tables JOIN pg_class c ON c.oid = target
  WHERE has_rules AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+    OR by_hand AND NOT (c.relrowsecurity AND (c.relforcerowsecurity OR c.relowner IN (SELECT role FROM bypassing_roles)))
  UNION ALL
 SELECT CASE WHEN sound IS NULL THEN 'warning' ELSE 'error' END, 'policy', g.name,
        format('DROP POLICY IF EXISTS %I ON %s; SELECT rolecall.protect(%L);', 'rolecall_' || a.action, g.name, g.root_name)
@@ -77,7 +92,7 @@ SELECT 'notice', 'foreign-policy', format('%I on %s', p.polname, g.name),
  WHERE g.has_rules AND p.polname !~ '^rolecall_(select|insert|update|delete)(_gate)?$'
  UNION ALL
 SELECT 'error', 'unprotected-partition', name, format('SELECT rolecall.protect(%L);', root_name)
-  FROM guarded_tables WHERE NOT has_rules AND NOT is_foreign
+  FROM guarded_tables WHERE NOT has_rules AND NOT by_hand AND NOT is_foreign
  UNION ALL
 -- Who reads the parent does not pass the policies of its children.
 SELECT 'error', 'unprotected-parent', format('%I.%I', n.nspname, c.relname), format('SELECT rolecall.protect(%L);', format('%I.%I', n.nspname, c.relname))

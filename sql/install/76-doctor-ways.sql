@@ -1,10 +1,6 @@
 -- What doctor() finds of ways past row-level security: what runs with the powers of an owner whom no policy restricts, what
 -- keeps copies, and roles that may do more than the rules say.
 
-CREATE VIEW rolecall.bypassing_roles AS SELECT oid AS role FROM pg_roles WHERE rolsuper OR rolbypassrls;
-COMMENT ON VIEW rolecall.bypassing_roles IS 'Roles whom no policy restricts';
-COMMENT ON COLUMN rolecall.bypassing_roles.role IS 'The role';
-
 CREATE FUNCTION rolecall.doctor_views() RETURNS TABLE (level text, "check" text, object text, advice text)
     LANGUAGE sql STABLE SET search_path = pg_catalog, rolecall, pg_temp AS $$
 WITH RECURSIVE view AS (

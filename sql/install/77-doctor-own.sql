@@ -42,7 +42,7 @@ SELECT 'error', 'granted', format('%s %s', lower(kind), name),
  UNION ALL
 SELECT 'error', 'not-ours', format('%s %s', i.type, i.identity), format('ALTER %s %s SET SCHEMA public; -- or drop it', upper(i.type), i.identity)
   FROM pg_depend d, pg_identify_object(d.classid, d.objid, 0) i
- WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = 'rolecall'::regnamespace AND d.deptype = 'n'
+ WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = 'rolecall'::regnamespace AND d.deptype = 'n' AND i.schema = 'rolecall'
    AND (d.classid, d.objid) NOT IN (SELECT classid, objid FROM member)
  UNION ALL
 SELECT 'error', 'own-owner', format('%s %s', lower(kind), name),

@@ -133,6 +133,9 @@ fn a_healthy_database_has_no_findings() {
             columns => NULL, new_row => '{"price": {"not_in": [1.50, 2]}}', preset => '{"owner_id": "__loggedInUserId"}');
         SELECT rolecall.allow('guest', 'plans', 'select', '{"price": {"lte": -3}}', columns => '{id,title}');
         SELECT rolecall.expose('plans'); SELECT rolecall.create_work_queue('w', 'it''s "ours"'); SELECT rolecall.add_auth_schema();
+        CREATE TABLE letters (owner text); ALTER TABLE letters ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY own ON letters USING (owner = rolecall.user_id());
+        CREATE FUNCTION its_schema() RETURNS regnamespace LANGUAGE sql RETURN 'rolecall'::regnamespace;
         CREATE VIEW mine WITH (security_invoker) AS SELECT * FROM plans; CREATE VIEW shown AS SELECT * FROM files_exposed;
         ALTER TABLE plans RENAME title TO "the Title"; ALTER TABLE files RENAME TO "it's a \file";"#,
     );

@@ -7,6 +7,17 @@ pub type Flaw = (&'static str, &'static str, &'static str);
 pub const TABLES: &[Flaw] = &[
     ("rules are off", "ALTER TABLE files DISABLE ROW LEVEL SECURITY", "error row-security public.files"),
     ("the owner has none", "ALTER TABLE files NO FORCE ROW LEVEL SECURITY", "error row-security public.files"),
+    (
+        "policies by hand, switched off",
+        "CREATE TABLE letters (owner text); CREATE POLICY own ON letters USING (owner = rolecall.user_id())",
+        "error row-security public.letters",
+    ),
+    (
+        "policies by hand that its owner passes",
+        "CREATE TABLE letters (owner text); CREATE POLICY own ON letters USING (owner = rolecall.user_id());
+         ALTER TABLE letters ENABLE ROW LEVEL SECURITY, OWNER TO $group",
+        "notice row-security public.letters",
+    ),
     ("a gate is gone", "DROP POLICY rolecall_select_gate ON files", "error policy public.files"),
     ("a rule was opened", "ALTER POLICY rolecall_select ON files USING (true)", "error policy public.files"),
     (
@@ -105,6 +116,12 @@ pub const TABLES: &[Flaw] = &[
 
 pub const WAYS: &[Flaw] = &[
     ("a view", "CREATE VIEW v AS SELECT * FROM files; GRANT SELECT ON v TO $app", "error view public.v"),
+    (
+        "a view past policies by hand",
+        "CREATE TABLE letters (owner text); CREATE POLICY own ON letters USING (owner = rolecall.user_id());
+         ALTER TABLE letters ENABLE ROW LEVEL SECURITY; CREATE VIEW v AS TABLE letters; GRANT SELECT ON v TO $app",
+        "error view public.v",
+    ),
     ("a view for nobody yet", "CREATE VIEW v AS SELECT * FROM files", "warning view public.v"),
     (
         "a view with the owner's privileges",
