@@ -81,6 +81,9 @@ pub enum Command {
         /// The object, such as "table shop.orders", "schema shop" or shop.orders
         object: String,
     },
+    /// Say what leads past rolecall's rules in this database, and the statements that mend it; exit 0 nothing but notices,
+    /// 2 something, 1 error
+    Doctor,
     /// Write the roles, memberships and privileges as a page for people
     Report {
         /// The page: one file that opens without a network

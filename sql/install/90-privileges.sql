@@ -28,3 +28,7 @@ REVOKE EXECUTE ON FUNCTION rolecall.must_administer(text), rolecall.keep_pool(),
     rolecall.add_item(rolecall.work_queues, jsonb, int, interval, text, jsonb),
     rolecall.finish_item(rolecall.work_items, text, jsonb, text), rolecall.fail_run(rolecall.work_items, text, boolean),
     rolecall.settle_due_items(rolecall.work_queues, timestamptz) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION rolecall.grantee_name(oid), rolecall.column_list(oid, int2[]), rolecall.doctor_tables(),
+    rolecall.policy_says(oid, text, pg_node_tree, pg_node_tree), rolecall.policy_is_sound(oid, text, text, pg_policy),
+    rolecall.doctor_views(), rolecall.doctor_functions(), rolecall.doctor_roles(), rolecall.doctor_server(),
+    rolecall.doctor_own(), rolecall.doctor_accounts(), rolecall.doctor_speed() FROM PUBLIC;

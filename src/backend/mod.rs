@@ -6,6 +6,7 @@
 //! | [`session`] | what the identity may do, looked up once and kept until something changes |
 //! | [`account`] | the user or API token behind an identity, from the tables |
 //! | [`catalog`] | reading rolecall's tables without privileges, snapshots or SPI |
+//! | [`policy_text`] | whether a policy still says what it was made to say |
 //! | [`predicates`] | `has_role()` and `has_scope()`, called for every row where they were not folded |
 //! | [`acl`] | access-control lists of rows, judged for every row |
 //! | [`fold`] | role and scope tests replaced by true or false when a query is planned |
@@ -28,6 +29,7 @@ mod id_set;
 pub mod jsonb;
 pub mod keys;
 pub mod owner;
+mod policy_text;
 mod predicates;
 mod relations;
 pub mod session;

@@ -13,6 +13,8 @@ mod becoming;
 mod ddl;
 mod default_filters;
 mod docs;
+mod doctor;
+mod doctor_schemas;
 mod dump;
 mod explain;
 mod exposed;

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod add_user;
+mod doctor;
 mod explain;
 mod export;
 mod init;
@@ -30,6 +31,7 @@ pub fn run(cli: &Cli) -> Result<u8, Error> {
         Command::Export { schemas } => export::export(cli, schemas),
         Command::Explain { role, object } => explain::explain(cli, role, object.as_deref()),
         Command::Who { object } => explain::who(cli, object),
+        Command::Doctor => doctor::doctor(cli),
         Command::Report { html } => report::report(cli, html),
         Command::Schema => schema::schema(),
     }
