@@ -1,10 +1,11 @@
-//! The README's examples are run, and print what it says they print.
+//! The README's and the reference's examples are run, and print what it says they print.
 
 use rolecall_tests::{Cluster, Database};
 use std::path::Path;
 use std::process::{Command, Output};
 
 /// A fenced block: its language and text, and the output that follows it as a block of its own.
+#[derive(Clone)]
 pub struct Example {
     pub language: String,
     pub text: String,
@@ -55,9 +56,9 @@ fn run_sql(database: &Database, example: &Example) {
 fn the_readmes_sql_prints_what_it_says() {
     let cluster = Cluster::start(&[]);
     let database = cluster.plain_database();
-    let readme = readme();
-    let sql: Vec<_> = examples(&readme).into_iter().filter(|example| example.language == "sql").collect();
-    assert!(sql.len() > 5);
+    let both = [readme(), document("docs/reference.md")].map(|text| examples(&text));
+    assert!(both.iter().all(|examples| examples.iter().filter(|it| it.language == "sql").count() > 1));
+    let sql: Vec<_> = both.into_iter().flatten().filter(|example| example.language == "sql").collect();
     for example in &sql {
         run_sql(&database, example);
     }
@@ -136,9 +137,9 @@ fn every_command_of_the_program_is_in_its_document() {
     assert_eq!(listed, told);
 }
 
-/// A function without an example, or an example of a function that is gone, is a mistake in the README.
+/// A function without an example, or an example of a function that is gone, is a mistake in the reference.
 #[test]
-fn every_function_is_in_the_readme() {
+fn every_function_is_in_the_reference() {
     let database = crate::support::database();
     let functions = crate::support::column(
         &mut database.admin(),
@@ -146,11 +147,12 @@ fn every_function_is_in_the_readme() {
             AND prorettype NOT IN ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype)
             AND has_function_privilege('public', oid, 'EXECUTE')",
     );
-    let readme = readme();
-    let sql: String = examples(&readme).iter().filter(|e| e.language == "sql").map(|e| e.text.as_str()).collect();
+    let reference = document("docs/reference.md");
+    let examples = [examples(&readme()), examples(&reference)].concat();
+    let sql: String = examples.iter().filter(|e| e.language == "sql").map(|e| e.text.as_str()).collect();
     for function in functions {
-        assert!(sql.contains(&format!("rolecall.{function}(")), "the README has no example of {function}()");
-        assert!(readme.contains(&format!("{function}(")));
+        assert!(sql.contains(&format!("rolecall.{function}(")), "the reference has no example of {function}()");
+        assert!(reference.contains(&format!("{function}(")), "the reference does not say what {function}() is");
     }
 }
 
