@@ -2,6 +2,7 @@
 
 mod access_model;
 mod access_model_export;
+mod access_model_report;
 mod accounts;
 mod acl_oracle;
 mod acls;
