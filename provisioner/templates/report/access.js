@@ -9,6 +9,7 @@ function accessModel(model, { make, joined, many, folded, databaseLink }) {
     section.append(make("p", { className: "note" }, model.unread));
     return () => "";
   }
+  document.getElementById("query").placeholder = "a role, schema, table, scope or work queue  ( / )";
   for (const role of roles) role.members = [];
   roles.forEach((role, number) => role.groups.forEach((group) => roles[group].members.push(number)));
   tables.forEach((table, number) => { table.number = number; });
