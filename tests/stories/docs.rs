@@ -11,7 +11,10 @@ fn documents() -> Vec<String> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join("docs");
     let entries = std::fs::read_dir(directory).expect("the documents");
     let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
-    names.filter(|name| !["program.md", "reference.md"].contains(&name.as_str())).map(|name| format!("docs/{name}")).collect()
+    names
+        .filter(|name| !["program.md", "reference.md"].contains(&name.as_str()))
+        .map(|name| format!("docs/{name}"))
+        .collect()
 }
 
 /// Runs a command as a reader sees it: errors between the results, without the file and line.

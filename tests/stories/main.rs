@@ -2,6 +2,7 @@
 
 mod access_model;
 mod access_model_export;
+mod access_model_report;
 mod access_views;
 mod accounts;
 mod acl_oracle;

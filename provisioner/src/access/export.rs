@@ -224,11 +224,11 @@ fn tables(held: &Held) -> Result<BTreeMap<String, ExportedTable>, Error> {
 }
 
 /// The permissions of a table, those of a role that have the same terms in one.
-fn permissions(name: &TableName, table: &Table) -> Result<Vec<ExportedPermission>, Error> {
-    let mut groups: Vec<(&str, Vec<Action>, Terms)> = Vec::new();
+pub fn grouped(table: &Table) -> Vec<(&String, Vec<Action>, Terms)> {
+    let mut groups: Vec<(&String, Vec<Action>, Terms)> = Vec::new();
     for ((role, action), terms) in &table.permissions {
         let group =
-            groups.iter_mut().find(|(other, actions, common)| other == role && fits(*action, terms, actions, common));
+            groups.iter_mut().find(|(other, actions, common)| *other == role && fits(*action, terms, actions, common));
         match group {
             Some((_, actions, common)) => {
                 if !actions.iter().any(|action| action.writes()) {
@@ -239,7 +239,11 @@ fn permissions(name: &TableName, table: &Table) -> Result<Vec<ExportedPermission
             None => groups.push((role, vec![*action], terms.clone())),
         }
     }
-    let exported = groups.into_iter().map(|(role, actions, terms)| {
+    groups
+}
+
+fn permissions(name: &TableName, table: &Table) -> Result<Vec<ExportedPermission>, Error> {
+    let exported = grouped(table).into_iter().map(|(role, actions, terms)| {
         let values = [Some(&terms.filter), terms.new_row.as_ref(), terms.preset.as_ref()];
         if !values.into_iter().flatten().all(is_exact) {
             let message = format!("what \"{role}\" may do with {name} holds a number that a spec cannot hold exactly");
@@ -252,7 +256,7 @@ fn permissions(name: &TableName, table: &Table) -> Result<Vec<ExportedPermission
         };
         let is_everything = terms.filter.as_object().is_some_and(serde_json::Map::is_empty);
         Ok(ExportedPermission {
-            role: role.to_owned(),
+            role: role.clone(),
             action,
             filter: (!is_everything).then_some(Json(terms.filter)),
             columns: terms.columns,

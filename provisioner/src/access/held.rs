@@ -84,6 +84,8 @@ pub struct WorkQueue {
     pub failed_queue: Option<String>,
     /// How many items it holds.
     pub items: usize,
+    /// Whether it has an access-control list beside its pool.
+    pub has_acl: bool,
 }
 
 /// A table with rules.
@@ -183,7 +185,7 @@ SELECT pg_catalog.json_build_object(
     SELECT coalesce(json_agg(json_build_object(
              'name', q.name, 'pool', q.pool, 'max_retries', q.max_retries, 'retry_delay', q.retry_delay,
              'initial_delay', q.initial_delay, 'success_queue', q.success_queue, 'failed_queue', q.failed_queue,
-             'items', (SELECT count(*) FROM rolecall.work_items x WHERE x.queue = q.name))), '[]')
+             'has_acl', q.acl <> '[]', 'items', (SELECT count(*) FROM rolecall.work_items x WHERE x.queue = q.name))), '[]')
       FROM rolecall.work_queues q),
   'tables', (
     SELECT coalesce(json_agg(json_build_object(
@@ -226,6 +228,21 @@ WITH named AS NOT MATERIALIZED (
 pub fn is_installed(client: &mut Client) -> Result<bool, Error> {
     let found = client.query_opt("SELECT FROM pg_catalog.pg_extension WHERE extname = 'rolecall'", &[])?;
     Ok(found.is_some())
+}
+
+/// Whether who asks may read all that the extension, which is installed, holds.
+///
+/// # Errors
+/// Whatever the server says.
+pub fn is_readable(client: &mut Client) -> Result<bool, Error> {
+    let row = client.query_one(
+        "SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')
+                                    AND NOT pg_catalog.row_security_active(c.oid))
+           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE n.nspname = 'rolecall' AND c.relkind = 'r'",
+        &[],
+    )?;
+    Ok(row.get::<_, Option<bool>>(0).unwrap_or_default())
 }
 
 /// Raises an error unless who asks may read and change what the extension, which is installed, holds.

@@ -1,7 +1,7 @@
 //! The extension's own objects: what a spec says under `rolecall`, compared with what the extension holds.
 
 mod export;
-mod held;
+pub mod held;
 mod json;
 mod kits;
 mod permissions;
@@ -11,7 +11,8 @@ mod statement;
 mod tables;
 mod work_queues;
 
-pub use export::export;
+pub use export::{export, grouped};
+pub use held::Held;
 
 use crate::catalog::Present;
 use crate::diff::Request;

@@ -5,7 +5,7 @@ use crate::cli::Cli;
 use crate::error::Error;
 use crate::explain::Answers;
 use crate::plan::printable;
-use crate::report::{Data, page};
+use crate::report::{AccessModel, Data, page};
 use std::io::Write;
 use std::path::Path;
 
@@ -14,8 +14,9 @@ use std::path::Path;
 /// # Errors
 /// Whatever the server says, and a file that cannot be written; then one that was there is as it was.
 pub fn report(cli: &Cli, file: &Path) -> Result<u8, Error> {
-    let (_, present, details) = read(cli, None)?;
-    let data = Data::new(&Answers::new(&present, details));
+    let (mut client, present, details) = read(cli, None)?;
+    let model = AccessModel::read(&mut client, &present.session)?;
+    let data = Data::new(&Answers::new(&present, details), model);
     let page = page(&data);
     if file == Path::new("-") {
         let mut out = std::io::stdout().lock();

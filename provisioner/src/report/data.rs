@@ -1,5 +1,6 @@
 //! What the page shows, as small as it can be.
 
+use super::AccessModel;
 use super::findings::{Finding, findings};
 use super::matrix::Matrix;
 use crate::catalog::{DefaultAcl, RoleId};
@@ -24,6 +25,8 @@ pub struct Data {
     roles: Vec<Role>,
     texts: Vec<String>,
     findings: Vec<Finding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access: Option<AccessModel>,
 }
 
 #[derive(Serialize)]
@@ -74,7 +77,7 @@ impl Texts {
 
 impl Data {
     /// Gathers it.
-    pub fn new(answers: &Answers<'_>) -> Self {
+    pub fn new(answers: &Answers<'_>, model: Option<AccessModel>) -> Self {
         let access = &answers.access;
         let present = access.present;
         let grants = Grants::new(access);
@@ -103,6 +106,7 @@ impl Data {
             roles: Vec::new(),
             texts: Vec::new(),
             findings: findings(access, &grants, &answers.details),
+            access: model,
         };
         for schema in schemas {
             data.schemas.push(Schema {
@@ -144,7 +148,7 @@ impl Data {
             (self.findings.len(), "finding"),
         ];
         let words = counts.map(|(count, word)| format!("{count} {word}{}", if count == 1 { "" } else { "s" }));
-        words.join(", ")
+        words.into_iter().chain(self.access.as_ref().map(AccessModel::summary)).collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -1,9 +1,11 @@
-//! The report: roles, memberships and privileges as one page that needs nothing but a browser.
+//! The report: roles, memberships, privileges and what the extension holds as one page that needs nothing but a browser.
 
+mod access;
 mod data;
 mod findings;
 mod matrix;
 
+pub use access::AccessModel;
 pub use data::Data;
 
 use base64::Engine;
@@ -12,7 +14,8 @@ use sha2::{Digest, Sha256};
 
 const PAGE: &str = include_str!("../../templates/report/page.html");
 const STYLE: &str = include_str!("../../templates/report/style.css");
-const SCRIPT: &str = include_str!("../../templates/report/script.js");
+const SCRIPT: &str =
+    concat!(include_str!("../../templates/report/script.js"), include_str!("../../templates/report/access.js"));
 
 /// The page. It loads nothing, and its policy keeps a browser from running anything but its own script.
 pub fn page(data: &Data) -> String {

@@ -164,7 +164,18 @@
     if (notes.length) span.append(` (${notes.join(", ")})`);
     return span;
   }
-  function fill(section, number) {
+  // A part that can be opened; what is in it is made when it is opened first.
+  const contents = new Map();
+  function folded(id, summary, content) {
+    const section = make("details", { id }, make("summary", {}, ...summary));
+    contents.set(section, content);
+    section.addEventListener("toggle", () => { if (section.open) fill(section); });
+    return section;
+  }
+  function fill(section) {
+    if (!section.querySelector(".inside")) section.append(make("div", { className: "inside" }, ...contents.get(section)()));
+  }
+  function about(number) {
     const role = roles[number];
     const facts = make("dl");
     const fact = (name, ...content) => facts.append(make("dt", {}, name), make("dd", {}, ...content));
@@ -173,32 +184,39 @@
     for (const setting of role.settings || []) fact("setting", setting);
     if (role.groups.length) fact("member of", ...joined(role.groups.map(edge)));
     if (role.members.length) fact("members", ...joined(role.members.map(edge)));
-    const inside = make("div", { className: "inside" }, facts);
+    const through = data.access ? data.access.roles.filter((one) => one.database_role === role.name).map((one) => one.name) : [];
+    if (through.length) fact("roles of rolecall", through.join(", "));
+    const inside = [facts];
     const lines = held(number).sort((a, b) => a[0] - b[0]);
-    if (role.superuser) inside.append(make("p", {}, "Nothing is refused to a superuser."));
+    if (role.superuser) inside.push(make("p", {}, "Nothing is refused to a superuser."));
     if (lines.length) {
       const row = ([schema, text, why], place) => make("tr", {}, make("td", {}, place && lines[place - 1][0] === schema ? "" : schema < 0 ? "outside schemas" : schemas[schema].name), make("td", {}, text), make("td", {}, why || "directly"));
-      inside.append(make("h3", {}, "Privileges"), make("table", {}, make("thead", {}, make("tr", {}, ...["schema", "what", "how"].map((word) => make("th", { scope: "col" }, word)))), make("tbody", {}, ...lines.map(row))));
+      inside.push(make("h3", {}, "Privileges"), make("table", {}, make("thead", {}, make("tr", {}, ...["schema", "what", "how"].map((word) => make("th", { scope: "col" }, word)))), make("tbody", {}, ...lines.map(row))));
     }
-    if (role.defaults) inside.append(make("h3", {}, "Default privileges on what it makes"), make("ul", {}, ...role.defaults.map((text) => make("li", {}, texts[text]))));
-    section.append(inside);
+    if (role.defaults) inside.push(make("h3", {}, "Default privileges on what it makes"), make("ul", {}, ...role.defaults.map((text) => make("li", {}, texts[text]))));
+    return inside;
   }
   const sections = roles.map((role, number) => {
     const what = [role.members.length && many(role.members.length, "member"), role.groups.length && `in ${role.groups.slice(0, WAYS_SHOWN).map(([group]) => roles[group].name).join(", ")}${role.groups.length > WAYS_SHOWN ? ", …" : ""}`].filter(Boolean);
-    const section = make("details", { id: `role-${number}` }, make("summary", {}, make("b", {}, role.name),
-      make("span", { className: `badge ${kind(role)}` }, kindWord(role)), make("span", { className: "what" }, what.join(" · "))));
-    section.addEventListener("toggle", () => { if (section.open && !section.querySelector(".inside")) fill(section, number); });
-    return section;
+    return folded(`role-${number}`, [make("b", {}, role.name), make("span", { className: `badge ${kind(role)}` }, kindWord(role)),
+      make("span", { className: "what" }, what.join(" · "))], () => about(number));
   });
   byId("list").append(...sections);
-  const openAll = (open) => sections.forEach((section, number) => {
+  const openAll = (all, open) => all.forEach((section) => {
     if (section.classList.contains("gone")) return;
-    if (open && !section.querySelector(".inside")) fill(section, number);
+    if (open) fill(section);
     section.open = open;
   });
-  byId("open").addEventListener("click", () => openAll(true));
-  byId("close").addEventListener("click", () => openAll(false));
-  addEventListener("beforeprint", () => openAll(true));
+  byId("open").addEventListener("click", () => openAll(sections, true));
+  byId("close").addEventListener("click", () => openAll(sections, false));
+  addEventListener("beforeprint", () => openAll([...contents.keys()], true));
+
+  // ---- What the extension holds, where it is installed
+  function databaseLink(name) {
+    const number = roles.findIndex((role) => role.name === name);
+    return number < 0 ? name : link(number);
+  }
+  const searchAccess = data.access ? accessModel(data.access, { make, joined, many, folded, databaseLink }) : () => "";
 
   // ---- Graph: members on the left, groups to the right of all their members
   const connected = roles.map((_, number) => number).filter((number) => roles[number].groups.length || roles[number].members.length);
@@ -336,9 +354,10 @@
     const reachable = table.querySelector('td[tabindex="0"]');
     const visible = [...table.querySelectorAll("td[data-role]")].find((cell) => cell.offsetParent);
     if (reachable && visible && !reachable.offsetParent) { reachable.tabIndex = -1; visible.tabIndex = 0; }
-    byId("matches").textContent = wanted ? `${many(shown.filter(Boolean).length, "role")}, ${many(inSchemas.size, "schema")}` : "";
+    const inAccess = searchAccess(matches, wanted);
+    byId("matches").textContent = wanted ? `${many(shown.filter(Boolean).length, "role")}, ${many(inSchemas.size, "schema")}${inAccess}` : "";
   }
   byId("query").addEventListener("input", search);
-  const target = /^#role-(\d+)$/.exec(location.hash);
-  if (target && sections[target[1]]) sections[target[1]].open = true;
+  const target = byId(location.hash.slice(1));
+  if (contents.has(target)) target.open = true;
 })();
