@@ -108,17 +108,14 @@ BEGIN
     RETURN QUERY
     WITH changes AS MATERIALIZED (SELECT *, coalesce(after, before) AS row FROM folded_changes(since)),
     told AS (
-        SELECT c.*, u.username, r.row ->> 'role' AS role, r.row ->> 'target' AS target,
-               (SELECT string_agg(key, ', ' ORDER BY key) FROM jsonb_each(before) b JOIN jsonb_each(after) a USING (key)
-                 WHERE a.value <> b.value AND key <> ALL (keys)) AS differs
+        SELECT c.*, coalesce(u.username, g.before ->> 'username') AS username, r.row ->> 'role' AS role, r.row ->> 'target' AS target,
+               (SELECT string_agg(key, ', ' ORDER BY key) FROM jsonb_each(c.before) b JOIN jsonb_each(c.after) a USING (key)
+                 WHERE a.value <> b.value AND key <> ALL (c.keys)) AS differs
           FROM changes c
-          CROSS JOIN LATERAL (SELECT CASE WHEN object = 'roles' THEN jsonb_build_object('role', row -> 'name') ELSE row END) r (row)
+          CROSS JOIN LATERAL (SELECT CASE WHEN c.object = 'roles' THEN jsonb_build_object('role', c.row -> 'name') ELSE c.row END) r (row)
+          LEFT JOIN users u ON u.id = c.row ->> 'user_id'
           -- Of a user who is gone, the change that took him away tells the name.
-          LEFT JOIN LATERAL (
-              SELECT username FROM users WHERE id = c.row ->> 'user_id'
-               UNION ALL
-              SELECT before ->> 'username' FROM changes WHERE object = 'users' AND before ->> 'id' = c.row ->> 'user_id' AND after IS NULL
-               LIMIT 1) u ON object = 'user_roles')
+          LEFT JOIN changes g ON g.object = 'users' AND g.after IS NULL AND g.before ->> 'id' = c.row ->> 'user_id')
     SELECT e.at, e.actor,
            CASE WHEN object = 'roles' AND before ->> 'name' <> after ->> 'name'
                 THEN format('role %s is called %s', before ->> 'name', after ->> 'name')
