@@ -11,12 +11,13 @@ CREATE VIEW rolecall.guarded_tables AS
          UNION
         SELECT i.inhrelid, b.root FROM below b JOIN pg_inherits i ON i.inhparent = b.target
          WHERE NOT EXISTS (SELECT FROM rolecall.protected_tables p WHERE p.target = i.inhrelid)),
+    -- Of thousands of policies few are not rolecall's.
+    others AS MATERIALIZED (
+        SELECT oid, polrelid FROM pg_policy WHERE polname !~ '^rolecall_(select|insert|update|delete)(_gate)?$'),
     by_hand AS (
         SELECT DISTINCT p.polrelid AS target
-          FROM pg_policy p
-          JOIN pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_proc'::regclass
-          JOIN pg_proc f ON f.oid = d.refobjid AND f.pronamespace = 'rolecall'::regnamespace
-         WHERE p.polname !~ '^rolecall_(select|insert|update|delete)(_gate)?$')
+          FROM others p JOIN pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_proc'::regclass
+          JOIN pg_proc f ON f.oid = d.refobjid AND f.pronamespace = 'rolecall'::regnamespace)
     SELECT b.target, b.root, format('%I.%I', n.nspname, c.relname) AS name, format('%I.%I', m.nspname, r.relname) AS root_name,
            c.relowner AS owner, c.relkind = 'f' AS is_foreign,
            b.by_hand, NOT b.by_hand AND EXISTS (SELECT FROM rolecall.compiled_policies p WHERE p.target = b.target) AS has_rules

@@ -17,7 +17,7 @@ HAVING count(*) > 0
 SELECT 'notice', 'api-token', format('%I (%s)', name, id), format('SELECT rolecall.revoke_api_token(%L); -- once another one that expires has taken its place', id)
   FROM api_tokens WHERE expires_at IS NULL
  UNION ALL
-SELECT 'notice', 'dead-letters', 'rolecall.dead_letters', 'DELETE FROM rolecall.dead_letters WHERE died_at < now() - interval ''30 days'';'
+SELECT 'notice', 'dead-letters', 'rolecall.dead_letters', 'SELECT rolecall.purge(''30 days'');'
  WHERE EXISTS (SELECT FROM dead_letters WHERE died_at < now() - interval '30 days' OFFSET 999)
  UNION ALL
 SELECT 'notice', 'expired-messages', 'rolecall.messages', 'SELECT rolecall.expire(); -- by a job, where nobody receives'

@@ -165,6 +165,18 @@ fn an_old_server_is_one() {
     assert_eq!(column(&mut admin, sql), expected);
 }
 
+/// The session that follows the advice is older than what it says.
+#[test]
+fn what_a_database_preloads_counts_at_once() {
+    let database = database();
+    let mut admin = database.admin();
+    let advice = r#"SELECT advice FROM rolecall.doctor() WHERE "check" = 'preload'"#;
+    let told = column(&mut admin, advice);
+    assert_eq!(told.len(), 1);
+    run(&mut admin, &told[0]);
+    assert_eq!(column(&mut admin, advice), [""; 0]);
+}
+
 /// Whoever names things does not command the administrator who follows the advice.
 #[test]
 fn names_cannot_get_into_an_advice() {

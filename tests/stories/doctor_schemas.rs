@@ -60,6 +60,12 @@ pub const TABLES: &[Flaw] = &[
         "notice foreign-policy mine on public.files",
     ),
     (
+        "a policy by hand makes no other table of it",
+        "CREATE POLICY mine ON files USING (created_by = rolecall.user_id());
+         ALTER TABLE files NO FORCE ROW LEVEL SECURITY, OWNER TO $group",
+        "error row-security public.files\nnotice foreign-policy mine on public.files",
+    ),
+    (
         "a partition without rules",
         "ALTER EVENT TRIGGER rolecall_after_table DISABLE;
          CREATE TABLE logs_2 PARTITION OF logs FOR VALUES IN (2);
