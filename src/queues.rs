@@ -3,7 +3,7 @@
 //! A connection remembers for a second which queues it may receive from, and looks once a second for what is overdue; it
 //! forgets at once when roles or queues change.
 
-use crate::backend::{caller, jsonb, session};
+use crate::backend::{caller, jsonb, owner, session};
 use crate::error::{Error, Refusal, Reported, required};
 use pgrx::datum::{DatumWithOid, Interval};
 use pgrx::prelude::*;
@@ -14,21 +14,28 @@ use std::time::{Duration, Instant};
 /// How long a connection that always finds messages relies on what it knows.
 const RELIES: Duration = Duration::from_secs(1);
 
-/// Takes the next message of the queue `$1`, called `$2`, for `$3`, until `$4` after `$5`.
+/// Takes the next message of the queue `$1`, called `$2`, for `$3`, until `$4` after `$5`. Every name is qualified.
 const TAKE: &str = "
-    UPDATE messages SET state = 'leased', consumer = $3, due = $5 + $4, attempts = attempts + 1
-     WHERE id = (SELECT id FROM messages
-                  WHERE queue = $1 AND state = 'ready' AND expires_at > $5
-                    AND (declined IS NULL OR coalesce((declined ->> $3)::float8, 0) <= extract(epoch FROM $5))
-                  ORDER BY priority, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-    RETURNING jsonb_build_object('message', id, 'queue', $2, 'payload', payload, 'sender', sender,
-        'reply_to', CASE WHEN reply_to IS NOT NULL THEN queue_name(reply_to) END, 'attempts', attempts, 'lease_until', due)
-        || CASE WHEN in_reply_to IS NULL THEN '{}' ELSE jsonb_build_object('in_reply_to', in_reply_to) END";
+    UPDATE rolecall.messages
+       SET state = 'leased', consumer = $3, due = $5 OPERATOR(pg_catalog.+) $4, attempts = attempts OPERATOR(pg_catalog.+) 1
+     WHERE id OPERATOR(pg_catalog.=) (
+        SELECT id FROM rolecall.messages
+         WHERE queue OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'ready'
+           AND expires_at OPERATOR(pg_catalog.>) $5
+           AND (declined IS NULL OR coalesce((declined OPERATOR(pg_catalog.->>) $3)::pg_catalog.float8, 0)
+                                    OPERATOR(pg_catalog.<=) pg_catalog.date_part('epoch', $5))
+         ORDER BY priority, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+    RETURNING pg_catalog.jsonb_build_object('message', id, 'queue', $2, 'payload', payload, 'sender', sender,
+        'reply_to', CASE WHEN reply_to IS NOT NULL THEN rolecall.queue_name(reply_to) END, 'attempts', attempts,
+        'lease_until', due)
+        OPERATOR(pg_catalog.||) CASE WHEN in_reply_to IS NULL THEN '{}'::pg_catalog.jsonb
+                                     ELSE pg_catalog.jsonb_build_object('in_reply_to', in_reply_to) END";
 
-/// Ends the message `$1` that `$2` holds, if `$3` says so only at that attempt.
+/// Ends the message `$1` that `$2` holds, if `$3` says so only at that attempt. Every name is qualified.
 const END: &str = "
-    DELETE FROM messages
-     WHERE id = $1 AND state = 'leased' AND consumer = $2 AND attempts = coalesce($3, attempts)
+    DELETE FROM rolecall.messages
+     WHERE id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'leased' AND consumer OPERATOR(pg_catalog.=) $2
+       AND attempts OPERATOR(pg_catalog.=) coalesce($3, attempts)
     RETURNING coalesce(reply_to, 0)";
 
 /// A queue: its id and what it is called.
@@ -64,18 +71,21 @@ impl Statement {
         types: &[PgBuiltInOids],
         arguments: &[DatumWithOid],
     ) -> Result<Option<pgrx::AnyElement>, Error> {
-        Spi::connect_mut(|client| {
-            let statement = match self.0.get() {
-                Some(statement) => *statement,
-                None => {
-                    let types: Vec<_> = types.iter().map(|kind| PgOid::BuiltIn(*kind)).collect();
-                    let statement = Box::leak(Box::new(client.prepare_mut(sql, &types)?.keep()));
-                    *self.0.get_or_init(|| statement)
-                }
-            };
-            let rows = client.update(statement, Some(1), arguments)?;
-            if rows.is_empty() { Ok(None) } else { Ok(jsonb::hand_out(&rows.first())?) }
-        })
+        let run = || {
+            Spi::connect_mut(|client| {
+                let statement = match self.0.get() {
+                    Some(statement) => *statement,
+                    None => {
+                        let types: Vec<_> = types.iter().map(|kind| PgOid::BuiltIn(*kind)).collect();
+                        let statement = Box::leak(Box::new(client.prepare_mut(sql, &types)?.keep()));
+                        *self.0.get_or_init(|| statement)
+                    }
+                };
+                let rows = client.update(statement, Some(1), arguments)?;
+                if rows.is_empty() { Ok(None) } else { Ok(jsonb::hand_out(&rows.first())?) }
+            })
+        };
+        owner::run_qualified(run)
     }
 }
 
@@ -89,10 +99,11 @@ fn receive(lease: Option<Interval>, queue: Option<&str>) -> Reported<Option<pgrx
     }
     loop {
         let queues = match queue {
-            None => kept().map_or_else(look_up, Ok)?,
-            Some(name) => vec![the_one(look_up()?, name)?],
+            None => kept().map_or_else(|| owner::act(look_up), Ok)?,
+            Some(name) => vec![the_one(owner::act(look_up)?, name)?],
         };
-        for (id, name) in waiting(queues)? {
+        let queues = if queues.len() > 2 { owner::act(|| waiting(queues))? } else { queues };
+        for (id, name) in queues {
             let types = [
                 PgBuiltInOids::INT8OID,
                 PgBuiltInOids::TEXTOID,
@@ -107,10 +118,10 @@ fn receive(lease: Option<Interval>, queue: Option<&str>) -> Reported<Option<pgrx
                 return Ok(Some(message));
             }
         }
-        if tidy()? == 0 {
+        if owner::act(tidy)? == 0 {
             let follow = "SELECT rolecall.follow_channels()
                            WHERE EXISTS (SELECT FROM pg_listening_channels() c WHERE starts_with(c, 'rolecall_'))";
-            crate::roles::run(follow, &[])?;
+            owner::act(|| crate::roles::run(follow, &[]))?;
             return Ok(None);
         }
     }
@@ -127,7 +138,8 @@ fn done(message: Option<i64>, result: Option<pgrx::AnyElement>, attempt: Option<
     let reply_to = ended.datum().value() as i64;
     if let (1.., Some(result)) = (reply_to, result) {
         let answer = "SELECT rolecall.answer($1, $2::jsonb, $3)";
-        crate::roles::run(answer, &[reply_to.into(), jsonb::text(result).into(), id.into()])?;
+        let result = jsonb::text(result);
+        owner::act(|| crate::roles::run(answer, &[reply_to.into(), result.into(), id.into()]))?;
     }
     Ok(())
 }
@@ -200,9 +212,6 @@ fn the_one(queues: Vec<Queue>, wanted: &str) -> Result<Queue, Error> {
 
 /// Where there are many queues, those in which something waits.
 fn waiting(queues: Vec<Queue>) -> Result<Vec<Queue>, Error> {
-    if queues.len() <= 2 {
-        return Ok(queues);
-    }
     let ids: Vec<i64> = queues.iter().map(|(id, _)| *id).collect();
     let query = "SELECT array_agg(q) FROM unnest($1) q
                   WHERE EXISTS (SELECT FROM rolecall.messages WHERE queue = q AND state = 'ready')";

@@ -52,7 +52,7 @@ CREATE TABLE rolecall.messages (
     sender      text,
     sender_key  text,
     priority    int NOT NULL DEFAULT 2,
-    state       text NOT NULL DEFAULT 'ready' CHECK (state IN ('ready', 'leased')),
+    state       text NOT NULL DEFAULT 'ready',
     due         timestamptz NOT NULL,
     expires_at  timestamptz NOT NULL,
     reply_to    bigint,

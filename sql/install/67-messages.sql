@@ -159,10 +159,9 @@ END
 $$;
 COMMENT ON FUNCTION rolecall.queue_name(bigint) IS 'What a queue is called';
 
--- Its statement's plan is kept from when the table was empty: it must not read all of it when that is full.
+-- Called for every message. They act as the extension's owner for their statements only: no path need be set for a call.
 CREATE FUNCTION rolecall.receive(lease interval DEFAULT '60 seconds', queue text DEFAULT NULL) RETURNS jsonb
-    LANGUAGE c VOLATILE SECURITY DEFINER SET enable_seqscan = off SET search_path = pg_catalog, rolecall, pg_temp
-    AS 'MODULE_PATHNAME', 'receive_wrapper';
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'receive_wrapper';
 COMMENT ON FUNCTION rolecall.receive(interval, text) IS
     'The next message for the user, from a pool whose role one holds, or for one''s workflow; nobody else gets it while the lease lasts';
 
@@ -178,8 +177,7 @@ COMMENT ON FUNCTION rolecall.not_leased(bigint) IS
     'Raises the error of whoever has not got a message, whether there is one or not';
 
 CREATE FUNCTION rolecall.done(message bigint, result jsonb DEFAULT NULL, attempt int DEFAULT NULL) RETURNS void
-    LANGUAGE c VOLATILE SECURITY DEFINER SET enable_seqscan = off SET search_path = pg_catalog, rolecall, pg_temp
-    AS 'MODULE_PATHNAME', 'done_wrapper';
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'done_wrapper';
 COMMENT ON FUNCTION rolecall.done(bigint, jsonb, int) IS
     'Ends a message that one has received; a result goes to reply_to. attempt: only if it is still this delivery';
 

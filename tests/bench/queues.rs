@@ -2,8 +2,9 @@
 
 use crate::{median, table};
 use comfy_table::Table;
-use postgres::Client;
+use postgres::{Client, Row};
 use rolecall_tests::{Cluster, Database};
+use serde_json::Value;
 use std::time::Instant;
 
 /// Messages of a round.
@@ -15,6 +16,8 @@ const CONSUMERS: [usize; 3] = [1, 4, 16];
 struct Contender {
     fill: String,
     take: &'static str,
+    /// The message's number in what taking it returns.
+    number: fn(&Row) -> Option<i64>,
     done: &'static str,
 }
 
@@ -55,13 +58,15 @@ fn contenders() -> [Contender; 2] {
                     WHERE id = (SELECT id FROM plain_queue WHERE state = 'ready' ORDER BY priority, id
                                  LIMIT 1 FOR UPDATE SKIP LOCKED)
                    RETURNING id, payload",
+            number: |row| row.get(0),
             done: "DELETE FROM plain_queue WHERE id = $1",
         },
         Contender {
             fill: format!(
                 "SELECT count(rolecall.send('role:robots', {payload}, '1 hour')) FROM generate_series(1, {MESSAGES}) n"
             ),
-            take: "SELECT (m ->> 'message')::bigint, m -> 'payload' FROM rolecall.receive() m WHERE m IS NOT NULL",
+            take: "SELECT rolecall.receive()",
+            number: |row| row.get::<_, Option<Value>>(0).and_then(|message| message["message"].as_i64()),
             done: "SELECT rolecall.done($1)",
         },
     ]
@@ -100,13 +105,16 @@ fn round(database: &Database, app: &str, contender: &Contender, consumers: usize
         })
         .collect();
     admin.batch_execute(&contender.fill).expect("messages");
+    let number = contender.number;
     let start = Instant::now();
     let done: usize = std::thread::scope(|scope| {
         let consumers = clients.iter_mut().zip(&statements).map(|(client, [take, done])| {
             scope.spawn(move || {
                 let mut count = 0;
-                while let Some(message) = client.query_opt(take, &[]).expect("it can be taken") {
-                    client.execute(done, &[&message.get::<_, i64>(0)]).expect("it is ours");
+                while let Some(message) =
+                    client.query_opt(take, &[]).expect("it can be taken").and_then(|row| number(&row))
+                {
+                    client.execute(done, &[&message]).expect("it is ours");
                     count += 1;
                 }
                 count
