@@ -284,12 +284,20 @@ fn a_queues_acl_lets_others_push_or_pop_and_keeps_members_out() {
     assert_eq!(push(&mut work.other, 3, ""), 3, "a member may still do what is not denied");
     assert_eq!(column(&mut work.other, items), ["3"]);
 
-    acl(&mut work.admin, r#"[{"id": "users", "rights": ["create", "invoke"], "deny": true}]"#);
+    // The same by name.
+    run(
+        &mut work.admin,
+        "SELECT rolecall.revoke_right('rolecall.work_queues', 'orders', 'outsider'),
+                rolecall.grant_right('rolecall.work_queues', 'orders', 'role:users', '{create,invoke}', deny => true)",
+    );
     for client in [&mut work.robot, &mut work.other, &mut work.outsider] {
         refused_push(client);
         refused_pop(client);
         assert_eq!(column(client, items), [""; 0]);
     }
+    let grant = "SELECT rolecall.grant_right('rolecall.work_queues', 'orders', 'outsider', '{invoke}')";
+    refused(&mut work.outsider, grant, "42501", "the ACL of a work queue needs an administrator");
+    refused(&mut work.admin, &grant.replace("orders", "none"), "42704", "queue \"none\" does not exist");
     refused(&mut work.outsider, "SELECT rolecall.item_done(1)", "55000", "you are not processing item 1");
     assert!(pop(&mut work.admin, "'orders'").is_some(), "administrators pass");
 }
