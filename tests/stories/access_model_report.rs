@@ -191,6 +191,9 @@ fn who_may_not_read_the_extension_s_tables_gets_the_page_without_them() {
     without(&login);
     let told = rolecall_as(&db, &login, &["report", "--html", "/dev/null"], "");
     assert!(told.err.contains(", without what rolecall holds, "), "{told:?}");
+    // Not even the schema's names, where it is closed.
+    do_sql(&db, "REVOKE USAGE ON SCHEMA rolecall FROM PUBLIC");
+    without(&login);
     do_sql(&db, &format!("ALTER ROLE {login} BYPASSRLS; GRANT pg_read_all_data TO {login}"));
     named(&access(&report(&db, &login).out)["roles"], "hidden");
 }

@@ -31,7 +31,9 @@ pub(super) fn session(client: &mut Client) -> Result<Session, Error> {
         "SELECT current_database(), current_user, current_setting('server_version_num'), \
          split_part(current_setting('server_version'), ' ', 1), rolsuper, rolcreaterole, \
          current_setting('createrole_self_grant', true), \
-         has_table_privilege(to_regclass('rolecall.exposed_views'), 'SELECT') \
+         (SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') \
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+           WHERE n.nspname = 'rolecall' AND c.relname = 'exposed_views') \
          FROM pg_roles WHERE rolname = current_user",
     )?;
     let row = rows.first().ok_or_else(|| Error::Unexpected("the server does not know the current role".to_owned()))?;
