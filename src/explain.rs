@@ -124,10 +124,11 @@ fn explain(person: &Person, target: pg_sys::Oid, action: &'static str, key: Opti
         told.insert("reason".into(), "administrators may do everything".into());
         return Ok(told.into());
     }
-    let verdict = match (&row, owner::act(|| acls::column_of(protected))?) {
+    let column = owner::act(|| acls::column_of(protected))?;
+    let verdict = match (&row, &column) {
         (Some(row), Some(column)) => {
             let judge = |acl: &pgrx::AnyElement| acl::verdict_on(person.user.as_ref(), &person.roles, acl);
-            Some((row.acl(&column, judge)?, column))
+            Some((row.acl(column, judge)?, column))
         }
         _ => None,
     };
@@ -151,7 +152,11 @@ fn explain(person: &Person, target: pg_sys::Oid, action: &'static str, key: Opti
                 return Ok(told.into());
             }
         }
-        if passing.is_empty() {
+        // Without a row, its list may say anything; of a new one, to a user.
+        let by_some_acl = column.as_ref().filter(|_| row.is_none() && (needed != "insert" || person.user.is_some()));
+        if let Some(column) = by_some_acl {
+            by.push(json!({"acl": column, "action": needed}));
+        } else if passing.is_empty() {
             let (reason, nearest) = denial(needed, action, failing);
             told.insert("reason".into(), reason.into());
             if let Some(nearest) = nearest {
@@ -303,7 +308,7 @@ fn lacks(
         row.condition
     );
     let truths = query::one::<Vec<Option<bool>>>(&query, &[row.key.into()])?;
-    let truths = truths.ok_or_else(|| Error::NoRow { table: row.table.clone(), key: row.key.into() })?;
+    let truths = truths.ok_or_else(|| Error::Missing { kind: "row", name: row.key.into() })?;
     let truths: HashMap<*const Part, Option<bool>> =
         parts.iter().map(|part| std::ptr::from_ref(*part)).zip(truths).collect();
     Ok(whole.lacks(&|part| truths.get(&std::ptr::from_ref(part)).copied().flatten()))

@@ -37,7 +37,7 @@ fn find(target: pg_sys::Oid, action: &'static str, key: Option<&str>) -> Result<
     if let Some(row) = &row
         && !row.is_there()?
     {
-        return Err(Error::NoRow { table: row.table.clone(), key: row.key.into() });
+        return Err(Error::Missing { kind: "row", name: row.key.into() });
     }
     let mut all: Option<Users> = None;
     for needed in explain::needed(action) {
@@ -97,7 +97,13 @@ impl World {
                 passing.entry(self.users[at].0.username.clone()).or_insert_with(|| format!("role {role}"));
             }
         }
-        if let (Some(row), Some(column)) = (row, owner::act(|| acls::column_of(protected))?) {
+        let column = owner::act(|| acls::column_of(protected))?;
+        if let (None, "insert", Some(column)) = (row, action, &column) {
+            for (user, _) in &self.users {
+                passing.entry(user.username.clone()).or_insert_with(|| format!("the ACL in {column}"));
+            }
+        }
+        if let (Some(row), Some(column)) = (row, column) {
             let right = Rights::named(row_policy::right(action)).unwrap_or(Rights::ALL);
             row.acl(&column, |list| {
                 for (user, roles) in &self.users {
@@ -160,7 +166,7 @@ impl Key<'_> {
         Spi::connect(|client| {
             let rows = client.select(&query, Some(1), &[self.key.into()])?.first();
             let acl = jsonb::hand_out(&rows)?;
-            what(&acl.ok_or_else(|| Error::NoRow { table: self.table.clone(), key: self.key.into() })?)
+            what(&acl.ok_or_else(|| Error::Missing { kind: "row", name: self.key.into() })?)
         })
     }
 }

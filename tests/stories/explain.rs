@@ -83,6 +83,12 @@ fn an_acl_is_told_too() {
     assert_eq!((&told["allowed"], &told["reason"]), (&json!(false), &json!("the row's ACL denies the right to read")));
     assert_eq!(explain(&mut admin, "'plans', 'select', '2', 'alice'")["allowed"], true);
     assert_eq!(explain(&mut admin, "'plans', 'delete', '1', 'alice'")["allowed"], false);
+    // Without a row, its list could say anything; a new one's, to somebody.
+    for action in ["delete", "insert"] {
+        let told = explain(&mut admin, &format!("'plans', '{action}', username => 'bob'"));
+        assert!(told["allowed"] == true && told["by"].to_string().contains("\"acl\":\"acl\""), "{told}");
+    }
+    assert_eq!(explain(&mut admin, "'plans', 'insert'")["allowed"], false, "nobody in particular makes no row");
 }
 
 #[test]
