@@ -34,6 +34,9 @@ mod issuers;
 mod jwt;
 mod kits;
 mod last_administrator;
+/// As the fuzzers of the pure parsers change their inputs.
+#[path = "../../policy/tests/fuzz/mutate.rs"]
+mod mutate;
 mod openflow;
 mod partitions;
 mod passwords;
@@ -97,6 +100,7 @@ mod servers;
 mod standby;
 mod support;
 mod token_attacks;
+mod token_fuzz;
 mod tokens;
 mod truncate;
 mod who_can;
