@@ -97,6 +97,8 @@ mod search_path;
 mod secrets;
 mod server_tokens;
 mod servers;
+mod soak;
+mod soak_model;
 mod standby;
 mod support;
 mod token_attacks;

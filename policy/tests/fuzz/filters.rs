@@ -148,7 +148,7 @@ fn quoted(rest: &str, quote: char, escapes: bool) -> Option<usize> {
 }
 
 #[test]
-fn filters() {
+fn fuzz_filters() {
     let stock = Stock::of(seeds());
     let notes = table(NOTES).unwrap();
     for seed in seeds() {

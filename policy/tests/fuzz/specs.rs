@@ -6,7 +6,7 @@ use rand::RngExt;
 use rolecall_policy::spec::Spec;
 
 #[test]
-fn specs() {
+fn fuzz_specs() {
     let templates = [
         include_str!("../../../provisioner/templates/app.yaml"),
         include_str!("../../../provisioner/templates/flowdb.yaml"),
