@@ -184,6 +184,8 @@ fn toggle<T: Ord>(set: &mut BTreeSet<T>, item: T) {
     }
 }
 
+type Change = Box<dyn FnOnce(&mut People)>;
+
 /// Changes who is what.
 fn change_people(soak: &Soak, client: &mut Client, random: &mut StdRng) {
     let (role, user) = (random.random_range(0..ROLES), random.random_range(0..USERS));
@@ -191,7 +193,7 @@ fn change_people(soak: &Soak, client: &mut Client, random: &mut StdRng) {
     let member = random.random_range(role..ROLES);
     let people = soak.people.newest();
     let verb = |taken: bool| if taken { "revoke" } else { "grant" };
-    let (sql, change): (_, Box<dyn FnOnce(&mut People)>) = match random.random_range(0..20) {
+    let (sql, change): (_, Change) = match random.random_range(0..20) {
         0..10 => {
             let verb = verb(people.users.contains(&(role, user)));
             (format!("{verb}_role('r{role}', 'user{user}')"), Box::new(move |now| toggle(&mut now.users, (role, user))))
