@@ -1,6 +1,7 @@
 ## make demo     show rolecall at work on a throw-away server
 ## make test     build everything and run the tests, on a throw-away server too
-## make matrix   run the program's stories on PostgreSQL 14 to 18; SERVERS: directories of further servers' programs
+## make matrix   run the stories on PostgreSQL 15 to 18, the program's on 14 too; SERVERS: directories of further
+##               servers' programs, for the program's
 ## make soak     for half an hour change identities and rules under many readers, and feed a million inputs to each parser
 ## make bench    measure, in a release build; one part only with ONLY=basics, acls, queues, filters or provisioner
 ## make lint     formatting and clippy
