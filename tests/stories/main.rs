@@ -99,6 +99,7 @@ mod support;
 mod token_attacks;
 mod tokens;
 mod truncate;
+mod upgrade_catalog;
 mod who_can;
 mod work_queue_races;
 mod work_queues;
