@@ -102,6 +102,7 @@ mod support;
 mod token_attacks;
 mod tokens;
 mod truncate;
+mod upgrade;
 mod upgrade_catalog;
 mod who_can;
 mod work_queue_races;

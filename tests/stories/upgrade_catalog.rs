@@ -74,7 +74,7 @@ fn catalog(client: &mut Client) -> Vec<String> {
 }
 
 /// What is in only one of two catalogs.
-fn difference(new: &[String], upgraded: &[String]) -> String {
+pub fn difference(new: &[String], upgraded: &[String]) -> String {
     let only = |these: &[String], those: &[String], sign: &str| -> String {
         these.iter().filter(|line| !those.contains(line)).map(|line| format!("{sign} {line}\n")).collect()
     };
