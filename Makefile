@@ -70,13 +70,14 @@ install:
 	$$(test -w $(PREFIX)/bin || echo sudo) install -D -t $(PREFIX)/bin $(CARGO_TARGET_DIR)/release/rolecall
 
 # Copies the extension built for PROFILE into the server of PG_CONFIG. Running backends have the library mapped:
-# it is replaced, not overwritten.
+# it is replaced, not overwritten. What sql/released has is what was released, and is never edited again; what has
+# changed since goes into the script in sql/upgrade too.
 files:
 	@set -e; \
 	lib=$$($(PG_CONFIG) --pkglibdir); share=$$($(PG_CONFIG) --sharedir)/extension; \
 	version=$$(sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" rolecall.control); \
 	as=$$(test -w $$lib || echo sudo); \
 	cat sql/install/*.sql >$(CARGO_TARGET_DIR)/rolecall--$$version.sql; \
-	$$as install -m 644 rolecall.control $(CARGO_TARGET_DIR)/rolecall--$$version.sql $(wildcard sql/upgrade/*.sql) $$share/; \
+	$$as install -m 644 rolecall.control $(CARGO_TARGET_DIR)/rolecall--$$version.sql sql/released/*.sql sql/upgrade/*.sql $$share/; \
 	$$as install -m 755 $(CARGO_TARGET_DIR)/$(PROFILE)/librolecall.so $$lib/rolecall.so.new; \
 	$$as mv $$lib/rolecall.so.new $$lib/rolecall.so

@@ -5,6 +5,7 @@
 //! once when it reads.
 
 use crate::acls;
+use crate::backend::extension;
 use crate::error::{Error, Reported};
 use crate::exposed;
 use crate::permissions::{self, ACTIONS};
@@ -144,18 +145,22 @@ thread_local! {
     static OURS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// While it lives, what happens to tables is rolecall's own doing.
-struct Ours;
+/// While it lives, what happens to tables is rolecall's own doing, and what is made belongs to no extension, whoever's
+/// script is running: `pg_dump` leaves out what an extension's script has made.
+struct Ours {
+    made_for_extension: bool,
+}
 
 impl Ours {
     fn begin() -> Self {
         OURS.set(OURS.get() + 1);
-        Self
+        Self { made_for_extension: extension::make_members(false) }
     }
 }
 
 impl Drop for Ours {
     fn drop(&mut self) {
+        extension::make_members(self.made_for_extension);
         OURS.set(OURS.get() - 1);
     }
 }

@@ -78,6 +78,7 @@ COMMENT ON FUNCTION rolecall.after_table() IS
 CREATE EVENT TRIGGER rolecall_after_table ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'ALTER SCHEMA')
     EXECUTE FUNCTION rolecall.after_table();
 ALTER EVENT TRIGGER rolecall_after_table ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER rolecall_after_table IS 'Carries rules to new partitions and to new names of columns';
 
 -- What CASCADE takes along must not be the gate of a table that stays: a policy of somebody else's would open it.
 CREATE FUNCTION rolecall.after_drop() RETURNS event_trigger
@@ -151,3 +152,4 @@ $$;
 COMMENT ON FUNCTION rolecall.after_drop() IS 'Forgets tables that are gone and keeps the policies of those that stay';
 CREATE EVENT TRIGGER rolecall_after_drop ON sql_drop EXECUTE FUNCTION rolecall.after_drop();
 ALTER EVENT TRIGGER rolecall_after_drop ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER rolecall_after_drop IS 'Forgets tables that are gone and keeps the policies of those that stay';

@@ -14,6 +14,7 @@
 //! | [`id_set`] | the keys of related rows, in which each row's is looked for |
 //! | [`relations`] | which of two forms of a relation the planner takes |
 //! | [`executor`] | the hooks that check the identity when a statement starts |
+//! | [`extension`] | what is made while an extension's script runs, and belongs to none |
 //! | [`owner`] | what a caller may cause but not do: as the extension's owner |
 //! | [`variables`] | `user_id()` and the others, called for every row |
 //! | [`varlena`] | values of variable length, read where they lie |
@@ -23,6 +24,7 @@ pub mod acl;
 pub mod caller;
 pub mod catalog;
 pub mod executor;
+pub mod extension;
 mod fields;
 mod fold;
 mod id_set;

@@ -9,13 +9,13 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-const ROLES: [&str; 6] = ["r0", "r1", "r2", "r3", "r4", "o'r \"5\""];
+pub const ROLES: [&str; 6] = ["r0", "r1", "r2", "r3", "r4", "o'r \"5\""];
 const USERS: [&str; 4] = ["ann", "ben", "cid", "root"];
 const RIGHTS: [&str; 5] = ["create", "read", "update", "delete", "invoke"];
 
 /// An entry, before it is written down.
 #[derive(Clone, Debug)]
-struct Entry {
+pub struct Entry {
     name: String,
     /// By the right's place in `RIGHTS`; None: something that is no list of rights.
     rights: Option<[bool; 5]>,
@@ -26,7 +26,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         let names =
             |rights: [bool; 5]| RIGHTS.iter().zip(rights).filter(|(_, has)| *has).map(|(name, _)| *name).collect();
         let number = |rights: [bool; 5]| rights.iter().rev().fold(0, |number, has| number * 2 + i64::from(*has));
@@ -50,7 +50,7 @@ impl Entry {
     }
 }
 
-fn entry() -> impl Strategy<Value = Entry> {
+pub fn entry() -> impl Strategy<Value = Entry> {
     let names: Vec<String> = ROLES.iter().flat_map(|role| [(*role).to_owned(), format!("role:{role}")]).collect();
     let others =
         ["ann-id", "ben-id", "cid", "users", "role:guest", "nobody", "r", "role:", "admins"].map(str::to_owned);
@@ -86,7 +86,7 @@ impl People {
 }
 
 /// Whether a list lets somebody, and whether it keeps him out.
-fn judge(acl: &[Entry], names: &BTreeSet<String>, right: usize) -> (bool, bool) {
+pub fn judge(acl: &[Entry], names: &BTreeSet<String>, right: usize) -> (bool, bool) {
     let (mut allowed, mut denied) = (false, false);
     for entry in acl.iter().filter(|entry| names.contains(&entry.name)) {
         match (entry.rights, entry.denies) {
@@ -99,7 +99,7 @@ fn judge(acl: &[Entry], names: &BTreeSet<String>, right: usize) -> (bool, bool) 
     (allowed && !denied, denied)
 }
 
-fn ids(client: &mut Client, sql: &str) -> Vec<i32> {
+pub fn ids(client: &mut Client, sql: &str) -> Vec<i32> {
     let mut transaction = client.transaction().unwrap();
     let rows = transaction.query(sql, &[]).unwrap_or_else(|e| panic!("{sql}: {e:?}"));
     let mut ids: Vec<i32> = rows.iter().map(|row| row.get(0)).collect();

@@ -165,3 +165,30 @@ fn rules_with_relations_columns_and_presets_are_restored() {
     let again = restore(&restored);
     answers(&mut again.connect(&house.app), &mut again.admin(), true);
 }
+
+/// `pg_restore --disable-triggers` leaves triggers that are always on as ordinary ones: nobody sees more, and the doctor says it.
+#[test]
+fn data_restored_without_triggers_is_as_closed_and_the_doctor_says_what_to_mend() {
+    let story = Notes::new();
+    let (cluster, name) = (story.database.cluster(), &story.database.name);
+    let restored = cluster.plain_database();
+    for part in [&["--schema-only"][..], &["--data-only", "--disable-triggers"]] {
+        let dump = cluster.client_program("pg_dump", "postgres", name).args(part).output().unwrap();
+        assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+        let mut psql = restored.psql("postgres");
+        let mut psql = psql.arg("--quiet").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        psql.stdin.take().unwrap().write_all(&dump.stdout).unwrap();
+        assert!(psql.wait().unwrap().success());
+    }
+    let mut admin = restored.admin();
+    let bob = token(&mut admin, "bob", "can we fix it");
+    let mut app = restored.connect(&story.app);
+    assert_eq!(notes(&mut app), 0);
+    authenticate(&mut app, &bob, true);
+    assert_eq!(notes(&mut app), BOBS);
+    let faults = r#"SELECT advice FROM rolecall.doctor() WHERE "check" = 'own-trigger'"#;
+    let advice = column(&mut admin, faults);
+    assert!(advice.len() > 10, "{advice:?}");
+    run(&mut admin, &advice.join("\n"));
+    assert_eq!(column(&mut admin, faults), [""; 0]);
+}

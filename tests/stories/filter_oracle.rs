@@ -102,8 +102,8 @@ impl Oracle<'_> {
             Some("__loggedInUserEmail") => self.session.1?,
             _ => return Some(operand.clone()),
         };
-        // Ids are compared as what the column holds.
-        Some(if found.is_number() { serde_json::from_str(text).unwrap() } else { text.into() })
+        // Ids are compared as what the column holds; one that is no number is no value of a column of numbers.
+        if found.is_number() { serde_json::from_str(text).ok() } else { Some(text.into()) }
     }
 }
 
@@ -230,19 +230,7 @@ pub fn with_things(run_with: impl Fn(&mut Client, (Option<&str>, Option<&str>)))
 pub fn with_things_in(database: &Database, run_with: impl Fn(&mut Client, (Option<&str>, Option<&str>))) {
     let login = database.login("app");
     let mut admin = database.admin();
-    let fields: Vec<_> = columns().iter().map(|(name, sql_type, _)| format!("{name} {sql_type}")).collect();
-    run(&mut admin, &format!("CREATE TABLE things (id int PRIMARY KEY, doc jsonb, {})", fields.join(", ")));
-    for id in 0..60_usize {
-        let mut row = Map::new();
-        for (at, (name, _, values)) in columns().into_iter().enumerate() {
-            // Column by column another cycle, so that the values mix.
-            let value = values.get(id * (at + 3) % (values.len() + 1)).cloned();
-            row.insert(name.into(), value.unwrap_or(Value::Null));
-        }
-        let insert = "INSERT INTO things SELECT $1, $2::text::jsonb, name, code, size, wide, price, done, day, at, key
-                        FROM jsonb_populate_record(NULL::things, $2::text::jsonb)";
-        admin.execute(insert, &[&i32::try_from(id).unwrap(), &Value::Object(row).to_string()]).unwrap();
-    }
+    make_things(&mut admin);
     run(&mut admin, &format!("GRANT SELECT ON things TO {login}"));
     run(&mut admin, "SELECT rolecall.create_user('somebody', 'a%', 'welcome', id => '7')");
     let token = first_token(&mut admin, "somebody", "welcome", "seven dwarfs, 1 giant");
@@ -253,6 +241,29 @@ pub fn with_things_in(database: &Database, run_with: impl Fn(&mut Client, (Optio
         }
         run_with(&mut app, session);
     }
+}
+
+/// Adds a row with this id to the table of things.
+pub const INSERT: &str =
+    "INSERT INTO things SELECT $1, $2::text::jsonb, name, code, size, wide, price, done, day, at, key
+                            FROM jsonb_populate_record(NULL::things, $2::text::jsonb)";
+
+/// The table, and its rows by their ids, from 0.
+pub fn make_things(admin: &mut Client) -> Vec<Map<String, Value>> {
+    let fields: Vec<_> = columns().iter().map(|(name, sql_type, _)| format!("{name} {sql_type}")).collect();
+    run(admin, &format!("CREATE TABLE things (id int PRIMARY KEY, doc jsonb, {})", fields.join(", ")));
+    let mut rows = Vec::new();
+    for id in 0..60_usize {
+        let mut row = Map::new();
+        for (at, (name, _, values)) in columns().into_iter().enumerate() {
+            // Column by column another cycle, so that the values mix.
+            let value = values.get(id * (at + 3) % (values.len() + 1)).cloned();
+            row.insert(name.into(), value.unwrap_or(Value::Null));
+        }
+        admin.execute(INSERT, &[&i32::try_from(id).unwrap(), &Value::Object(row.clone()).to_string()]).unwrap();
+        rows.push(row);
+    }
+    rows
 }
 
 #[test]
