@@ -98,6 +98,8 @@ mod standby;
 mod support;
 mod token_attacks;
 mod tokens;
+mod traps_identity;
+mod traps_plans;
 mod truncate;
 mod who_can;
 mod work_queue_races;
