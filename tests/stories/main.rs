@@ -100,6 +100,8 @@ mod token_attacks;
 mod tokens;
 mod traps_identity;
 mod traps_plans;
+mod traps_statements;
+mod traps_tables;
 mod truncate;
 mod who_can;
 mod work_queue_races;

@@ -81,7 +81,7 @@ impl Firm {
     }
 
     /// All that bob may not change, and how many rows he has that he may not have.
-    fn others(&mut self) -> (String, i64) {
+    pub fn others(&mut self) -> (String, i64) {
         let rest = "SELECT md5(string_agg(p::text, '|' ORDER BY id)) FROM papers p WHERE id BETWEEN 6 AND 99999";
         let wrong = "SELECT count(*) FROM papers WHERE (id < 6 OR id > 99999) AND (owner_id, project_id) IS DISTINCT FROM ('bob', 1)";
         (one(&mut self.admin, rest), one(&mut self.admin, wrong))
