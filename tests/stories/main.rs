@@ -99,6 +99,7 @@ mod support;
 mod token_attacks;
 mod tokens;
 mod traps_identity;
+mod traps_leaks;
 mod traps_plans;
 mod traps_statements;
 mod traps_tables;
