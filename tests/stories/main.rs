@@ -100,6 +100,7 @@ mod token_attacks;
 mod tokens;
 mod traps_identity;
 mod traps_leaks;
+mod traps_library;
 mod traps_plans;
 mod traps_statements;
 mod traps_tables;
