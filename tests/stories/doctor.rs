@@ -14,9 +14,9 @@ const INHERENT: [&str; 1] = ["server-version"];
 /// A finding: level, check and object in one, and the advice.
 type Finding = (String, String);
 
-/// A server with nobody else's roles.
+/// A server with nobody else's roles, whose changes can be decoded.
 fn cluster() -> Cluster {
-    Cluster::start(&["shared_preload_libraries=rolecall"])
+    Cluster::start(&["shared_preload_libraries=rolecall", "wal_level=logical"])
 }
 
 /// A database with protected tables as the README makes them.

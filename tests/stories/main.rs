@@ -98,6 +98,7 @@ mod standby;
 mod support;
 mod token_attacks;
 mod tokens;
+mod traps_cves;
 mod traps_identity;
 mod traps_leaks;
 mod traps_library;
