@@ -104,6 +104,7 @@ mod traps_leaks;
 mod traps_library;
 mod traps_plans;
 mod traps_statements;
+mod traps_table;
 mod traps_tables;
 mod truncate;
 mod who_can;
