@@ -255,6 +255,7 @@ pub fn with_things_in(database: &Database, run_with: impl Fn(&mut Client, (Optio
     }
 }
 
+/// Trap 23.
 #[test]
 fn filters_show_the_rows_that_the_language_says() {
     let cases = std::env::var("ROLECALL_FILTERS").map_or(10_000, |cases| cases.parse().unwrap());

@@ -51,6 +51,7 @@ fn preview_lends_no_privileges() {
 }
 
 /// Who owns a type may make a cast to JSON, which must not run with the extension's powers.
+/// CVE-2026-116303.
 #[test]
 fn preview_runs_no_cast_of_somebody_elses() {
     let database = database();
@@ -99,6 +100,7 @@ fn a_row_given_as_json_matches_as_it_would_in_the_table() {
 }
 
 /// serde_json, which pgrx reads jsonb with, gives up sooner than PostgreSQL.
+/// Trap 35.
 #[test]
 fn rows_that_nest_deeply_are_shown_too() {
     let database = database();

@@ -268,6 +268,7 @@ fn survives<'a>(firm: &mut Firm, scripts: impl Iterator<Item = &'a str>, table: 
     }
 }
 
+/// Trap 19.
 #[test]
 fn nobody_reads_more_through_relations() {
     let mut firm = Firm::new();
@@ -292,6 +293,7 @@ fn nobody_reads_other_columns() {
     survives(&mut firm, READS.iter().copied(), "papers_exposed", "hidden body");
 }
 
+/// Trap 19, CVE-2026-120154.
 #[test]
 fn nobody_writes_more() {
     let mut firm = Firm::new();
@@ -309,6 +311,7 @@ fn nobody_writes_more() {
 }
 
 /// A plan or a cursor made as one user gives another only his own rows.
+/// Trap 7.
 #[test]
 fn plans_and_cursors_follow_the_identity() {
     let Firm { database, mut admin, app, bob, ann } = Firm::new();
@@ -362,6 +365,7 @@ fn plans_and_cursors_follow_the_identity() {
 }
 
 /// Whatever the plan, with workers or without.
+/// Trap 6.
 #[test]
 fn every_plan_gives_the_same_rows() {
     let Firm { database, mut admin, app, bob, ann } = Firm::new();
