@@ -124,6 +124,7 @@ fn a_member_who_is_added_while_he_waits_is_woken() {
 }
 
 /// Whatever takes the role: he is woken once, gets nothing, and what he goes on listening to is dead; the others hear on.
+/// Trap 10.
 #[test]
 fn a_member_who_is_removed_while_he_waits_hears_nothing_any_more() {
     let token = |it: &mut Buyers| -> String {
