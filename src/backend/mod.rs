@@ -13,6 +13,7 @@
 //! | [`fields`] | likewise, which columns a statement touches |
 //! | [`id_set`] | the keys of related rows, in which each row's is looked for |
 //! | [`relations`] | which of two forms of a relation the planner takes |
+//! | [`memory`] | a reserve for when memory runs out |
 //! | [`executor`] | the hooks that check the identity when a statement starts |
 //! | [`owner`] | what a caller may cause but not do: as the extension's owner |
 //! | [`variables`] | `user_id()` and the others, called for every row |
@@ -28,6 +29,7 @@ mod fold;
 mod id_set;
 pub mod jsonb;
 pub mod keys;
+pub mod memory;
 pub mod owner;
 mod policy_text;
 mod predicates;
@@ -44,6 +46,7 @@ use pgrx::prelude::*;
 #[allow(non_snake_case)]
 #[pg_guard]
 pub unsafe extern "C-unwind" fn _PG_init() {
+    memory::refill();
     setting::define();
     session::watch();
     executor::install();

@@ -19,6 +19,7 @@ mod doctor_schemas;
 mod dump;
 mod explain;
 mod exposed;
+mod faults_memory;
 mod fields;
 mod fields_written;
 mod filter_oracle;
