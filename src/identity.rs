@@ -3,7 +3,7 @@
 use crate::administrators::require_administrator;
 use crate::api_tokens;
 use crate::backend::setting::{self, Scope};
-use crate::backend::{caller, executor, jsonb, owner, session, statement};
+use crate::backend::{caller, executor, jsonb, memory, owner, session, statement};
 use crate::error::{Error, Refusal, Reported, required};
 use crate::{issuers, query, tokens, users};
 use pgrx::prelude::*;
@@ -127,13 +127,15 @@ fn whoami() -> Reported<pgrx::JsonB> {
     };
     let expires_at = identity.map(|identity| identity.expires_at).filter(|at| *at != i64::MAX);
     let api_token = identity.filter(|identity| identity.proof == Proof::ApiToken).map(|identity| &identity.subject);
+    let scopes = session.scopes.all();
+    memory::require(scopes.iter().map(|scope| 4 * scope.len() + 256).sum());
     Ok(pgrx::JsonB(json!({
         "user_id": user.map(|user| &user.id),
         "username": user.map(|user| &user.username),
         "email": user.and_then(|user| user.email.as_ref()),
         "api_token_id": api_token,
         "roles": session.roles,
-        "scopes": session.scopes.all(),
+        "scopes": scopes,
         "expires_at": expires_at.map(timestamp).transpose()?,
         "via": via,
     })))

@@ -5,7 +5,7 @@
 //! Nobody can set it in SQL, not even a superuser: the check hook accepts what [`set`] writes and nothing else. Never
 //! read it with `current_setting()`: before the library is loaded a placeholder of that name can hold anything.
 
-use super::session;
+use super::{memory, session};
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::prelude::*;
 use policy::identity::Identity;
@@ -113,6 +113,9 @@ unsafe extern "C-unwind" fn check(
 /// Takes the new identity over. Runs in aborting transactions too, so it must neither fail nor read a table.
 #[pg_guard]
 unsafe extern "C-unwind" fn assign(value: *const c_char, _extra: *mut c_void) {
+    if memory::is_ending() {
+        return;
+    }
     // SAFETY: the value has passed `check` or is the boot value.
     let identity = unsafe { read(value) }.unwrap_or(None);
     PRESENT.set(identity);

@@ -22,6 +22,7 @@ mod dump_rich;
 mod dump_world;
 mod explain;
 mod exposed;
+mod faults_memory;
 mod fields;
 mod fields_written;
 mod filter_oracle;
