@@ -26,8 +26,8 @@ pub const IDENTITY: &[Attempt] = &[
     (
         "somebody else's cursor WITH HOLD",
         "BEGIN; SELECT FROM rolecall.authenticate(:'victor'); SAVEPOINT s; DECLARE c CURSOR WITH HOLD FOR SELECT body FROM mails; ROLLBACK TO s;
-         DO $$ BEGIN EXECUTE 'DECLARE c CURSOR WITH HOLD FOR SELECT his.cached()'; END $$; COMMIT; FETCH ALL c",
-        "!55000 !42883 !34000",
+         DO $$ BEGIN EXECUTE 'DECLARE c CURSOR WITH HOLD FOR SELECT his.tell_row(m) FROM public.mails m'; END $$; COMMIT; FETCH ALL c",
+        "!55000 !55000 !34000",
     ),
     (
         "a cursor that RESET ALL leaves",

@@ -13,6 +13,7 @@ mod attacker_catalogs;
 mod attacker_identity;
 mod attacker_names;
 mod attacker_reads;
+mod attacker_sqlsmith;
 mod attacker_world;
 mod attacker_writes;
 mod audit;
