@@ -79,7 +79,7 @@ pub const COLUMNS: &[Attempt] = &[
     ("a closed column in ORDER BY", "SELECT name FROM staff ORDER BY salary DESC", "Mallory"),
     (
         "a closed column in a join",
-        "SELECT name FROM staff JOIN generate_series(1000 * 666, 1000 * 667) n ON n = salary",
+        "SELECT name FROM staff JOIN generate_series(1000 * (666000 + 777), 1000 * (666000 + 777) + 9) n ON n = salary",
         "",
     ),
     (
@@ -178,18 +178,18 @@ fn the_checker_sees_a_leak() {
         ("SELECT body FROM mails", "shows quokka"),
         ("SELECT shout FROM mails", "shows quokka"),
         ("SELECT body::bytea FROM mails", "shows 71756f6b6b61"),
-        ("SELECT salary FROM staff", "shows 666777"),
+        ("SELECT salary FROM staff", "shows 6667770"),
         ("SELECT count(*) FROM mails WHERE tell(body)", "shows quokka"),
         ("SELECT count(*) FROM mails WHERE body::int = 1 AND id > 1", "shows quokka"),
         (
-            "INSERT INTO mails (id, owner_id, subject, body, span) VALUES (1000, 'mal', 's', 'b', '[1,)')",
-            "shows 666777",
+            "INSERT INTO mails (id, owner_id, subject, body, span) VALUES (1000, 'mal', 's', 'b', '[2,)')",
+            "shows 6667770",
         ),
         ("SET ROLE postgres; SELECT password_hash FROM rolecall.users", "shows $argon2id$"),
         ("SELECT :'victor'", "shows "),
-        ("SELECT count(*) FROM mails", r#"gives "300" instead of "1""#),
+        ("SELECT count(*) FROM mails", r#"gives "99" instead of "1""#),
         ("SELECT 1/0", r#"gives "!22012" instead of "1""#),
-        ("DELETE FROM mails WHERE id = 300", "changes [\"mails "),
+        ("DELETE FROM mails WHERE id = 99", "changes [\"mails "),
         ("SET ROLE postgres; ALTER TABLE files DISABLE ROW LEVEL SECURITY", "changes ["),
     ] {
         let found = world.fault(&("a leak", script, "1"), &before).expect(script);

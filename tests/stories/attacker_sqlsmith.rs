@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 /// How many statements, and the seed they are made from.
 fn statements_wanted() -> usize {
-    std::env::var("ROLECALL_SQLSMITH").ok().and_then(|wanted| wanted.parse().ok()).unwrap_or(600)
+    std::env::var("ROLECALL_SQLSMITH").ok().and_then(|wanted| wanted.parse().ok()).unwrap_or(1000)
 }
 
 /// The statements that sqlsmith writes for mallory's login.
@@ -71,7 +71,7 @@ fn random_statements_get_nothing_hidden() {
                 for message in messages {
                     if let SimpleQueryMessage::Row(row) = message {
                         rows += 1;
-                        (0..row.len()).filter_map(|n| row.get(n)).for_each(|value| printed += value);
+                        (0..row.len()).filter_map(|n| row.get(n)).for_each(|value| printed += &format!("{value}|"));
                     }
                 }
             }
@@ -96,5 +96,5 @@ fn random_statements_get_nothing_hidden() {
     }
     let changed: Vec<_> = world.fingerprint().into_iter().filter(|line| !before.contains(line)).collect();
     assert!(changed.is_empty(), "{changed:?}");
-    assert!(succeeded > statements.len() / 4, "{succeeded} of {} statements succeeded", statements.len());
+    assert!(succeeded > statements.len() / 10, "{succeeded} of {} statements succeeded", statements.len());
 }

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::process::Stdio;
 
 /// Every value that the attacker must not see contains one of these: words, numbers, and the words in hexadecimal.
-const MARKERS: [&str; 3] = ["quokka", "666777", "71756f6b6b61"];
+const MARKERS: [&str; 3] = ["quokka", "6667770", "71756f6b6b61"];
 
 /// What he tries: its name, a script for psql, and what it may print: rows, then `!` and the SQLSTATE
 /// of each error; `*` is anything that shows nothing hidden.
@@ -65,13 +65,13 @@ impl<'a> World<'a> {
                 CREATE INDEX ON mails (body); CREATE STATISTICS mail_facts ON owner_id, body FROM mails;
                 INSERT INTO mails (id, owner_id, subject, body, score, span) VALUES (1, 'mal', 'first', 'own', 1, '[1,2)');
                 INSERT INTO mails (id, owner_id, subject, body, score, span)
-                    SELECT n, 'vic', 'quokka ' || n, 'quokka body ' || n, 666777000 + n, int4range(666777000 + n, 666777001 + n) FROM generate_series(2, 300) n;
+                    SELECT n, 'vic', 'quokka ' || n, 'quokka body ' || n, 666777000 + n, int4range(666777000 + n, 666777001 + n) FROM generate_series(2, 99) n;
                 CREATE TABLE answers (id int PRIMARY KEY, mail_id int REFERENCES mails, owner_id text, body text);
                 INSERT INTO answers VALUES (1, 1, 'mal', 'own'), (2, 2, 'vic', 'quokka');
                 CREATE VIEW mails_seen WITH (security_invoker) AS SELECT id, subject, body FROM mails;
                 -- By column, and as a view of the columns one may read.
                 CREATE TABLE staff (id text PRIMARY KEY, name text, salary int);
-                INSERT INTO staff VALUES ('mal', 'Mallory', 1000), ('vic', 'Victor', 666777), ('ann', 'Ann', 6667771);
+                INSERT INTO staff VALUES ('mal', 'Mallory', 1000), ('vic', 'Victor', 666777001), ('ann', 'Ann', 666777002);
                 -- By the row's own list.
                 CREATE TABLE files (id int PRIMARY KEY, name text, _acl jsonb);
                 INSERT INTO files VALUES (1, 'own', '[{{"id": "mal", "rights": ["read", "update"]}}]'), (2, 'quokka', '[{{"id": "vic", "rights": ["full_control"]}}]'),
