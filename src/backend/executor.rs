@@ -5,7 +5,7 @@
 //! * A query whose rows depend on who asks goes on only for who started it: a cursor opened before the identity changed
 //!   is refused instead of mixing the rows of two people.
 
-use super::{caller, fold, memory, session};
+use super::{caller, fold, memory, session, setting};
 use crate::error::Error;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -171,7 +171,11 @@ unsafe extern "C-unwind" fn utility(
     session::forget_check();
     // SAFETY: PostgreSQL passes a utility statement, and expects the former hook or the standard function to be called.
     unsafe {
-        if (*(*statement).utilityStmt).type_ == pg_sys::NodeTag::T_ExecuteStmt {
+        let statement_itself = (*statement).utilityStmt;
+        if let Err(error) = keeps_no_rows(statement_itself) {
+            ErrorReport::from(error).report(PgLogLevel::ERROR);
+        }
+        if (*statement_itself).type_ == pg_sys::NodeTag::T_ExecuteStmt {
             // A prepared statement takes no new locks, and so would not notice what changed meanwhile.
             pg_sys::AcceptInvalidationMessages();
             if SESSION_USER.replace(caller::session_user()) != caller::session_user() {
@@ -194,6 +198,36 @@ unsafe extern "C-unwind" fn utility(
             ),
         })
     }
+}
+
+/// Refuses what would leave a cursor with somebody's rows to whoever has the connection next.
+///
+/// # Safety
+/// `statement` is a utility statement.
+unsafe fn keeps_no_rows(statement: *const pg_sys::Node) -> Result<(), Error> {
+    // SAFETY: a node is what its tag says.
+    unsafe {
+        match (*statement).type_ {
+            pg_sys::NodeTag::T_DeclareCursorStmt => {
+                let options = (*statement.cast::<pg_sys::DeclareCursorStmt>()).options;
+                if options & pg_sys::CURSOR_OPT_HOLD as c_int != 0 && setting::ends_with_transaction() {
+                    return Err(Error::State(
+                        "a cursor WITH HOLD would outlive the identity",
+                        "Read it in the transaction, or take on the identity for the session.",
+                    ));
+                }
+            }
+            pg_sys::NodeTag::T_VariableSetStmt => {
+                let kind = (*statement.cast::<pg_sys::VariableSetStmt>()).kind;
+                let resets_all = kind == pg_sys::VariableSetKind::VAR_RESET_ALL;
+                if resets_all && setting::present().is_some() && caller::has_open_cursors() {
+                    return Err(Error::IdentityInUse("a cursor is open"));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 #[pg_guard]
