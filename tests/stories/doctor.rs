@@ -1,6 +1,6 @@
 //! `doctor()` and `rolecall doctor`: what is wrong is found, what it advises mends it, and a healthy database has nothing.
 
-use crate::doctor_schemas::{ACCOUNTS, CLUSTER, Flaw, OWN, TABLES, WAYS};
+use crate::doctor_schemas::{ACCOUNTS, CLUSTER, Flaw, OWN, TABLES, UNTIL_15, WAYS};
 use crate::provisioner_world::{rolecall, rolecall_as};
 use crate::support::*;
 use rolecall_tests::{Cluster, Database};
@@ -115,6 +115,10 @@ fn roles_and_settings_are_found_and_mended() {
     // Otherwise than the others this server does not load the library by itself: a database can say that it does not.
     let cluster = Cluster::start(&["session_preload_libraries=rolecall"]);
     are_found_and_mended(&cluster, CLUSTER);
+    let number: i32 = one(&mut cluster.database().admin(), "SELECT current_setting('server_version_num')::int");
+    if number < 160_000 {
+        are_found_and_mended(&cluster, UNTIL_15);
+    }
 }
 
 /// What rolecall makes by itself is no finding, nor is it after a restore.

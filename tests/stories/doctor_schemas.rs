@@ -339,6 +339,9 @@ pub const ACCOUNTS: &[Flaw] = &[
     ),
 ];
 
+/// Before PostgreSQL 16 the attribute was nearly that of a superuser.
+pub const UNTIL_15: &[Flaw] = &[("becomes anybody", "ALTER ROLE $app CREATEROLE", "warning createrole $app")];
+
 pub const CLUSTER: &[Flaw] = &[
     ("a second superuser", "ALTER ROLE $app SUPERUSER", "notice superuser $app"),
     ("no policy restricts it", "ALTER ROLE $app BYPASSRLS", "warning bypassrls $app"),
@@ -356,7 +359,6 @@ pub const CLUSTER: &[Flaw] = &[
     ),
     ("reads the server's files", "GRANT pg_read_server_files TO $group", "error server-files $group"),
     ("runs programs", "GRANT pg_execute_server_program TO $app", "error server-files $app"),
-    ("becomes anybody", "ALTER ROLE $app CREATEROLE", "warning createrole $app"),
     ("copies the server", "ALTER ROLE $app REPLICATION", "notice replication $app"),
     ("makes gateways", "GRANT rolecall_authenticator TO $app WITH ADMIN OPTION", "warning gateway $app"),
     (

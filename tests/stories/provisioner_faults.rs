@@ -253,7 +253,11 @@ fn start(db: &Database<'_>, spec: &str) -> Child {
     let mut file = tempfile::tempfile().expect("a file");
     std::io::Write::write_all(&mut file, spec.as_bytes()).expect("written");
     std::io::Seek::rewind(&mut file).expect("a file that is read again");
-    let mut command = db.rolecall("postgres");
+    let program = db.rolecall("postgres");
+    // A shell lets what runs in its background ignore Ctrl-C, and so whatever that starts.
+    let mut command = std::process::Command::new("env");
+    command.args(["--default-signal=INT,TERM".as_ref(), program.get_program()]);
+    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.args(["apply", "--yes", "-"]).stdin(file).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("the program starts")
 }
