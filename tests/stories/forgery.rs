@@ -4,8 +4,22 @@ use crate::support::*;
 use postgres::Client;
 use rolecall_tests::sqlstate;
 
-/// An identity as the setting would carry it.
-const FORGED: &str = r#"{"user":"u1","token":"t","issued_at":1,"expires_at":99999999999}"#;
+/// An identity as the setting would carry it, of a proof that needs nothing else.
+pub const FORGED: &str = r#"{"subject":"u1","proof":{"gateway":{"issued_at":null}},"expires_at":99999999999}"#;
+
+/// Without this the refusals below would prove nothing.
+#[test]
+fn what_is_forged_is_what_the_setting_carries() {
+    let story = Notes::new();
+    let gateway = story.database.login("gateway");
+    let mut admin = story.database.admin();
+    run(&mut admin, &format!("GRANT rolecall_authenticator TO {gateway}; SET SESSION AUTHORIZATION {gateway}; BEGIN"));
+    run(
+        &mut admin,
+        r#"SELECT rolecall.assume('{"sub": "u1", "exp": 99999999999}'); SET SESSION AUTHORIZATION DEFAULT"#,
+    );
+    assert_eq!(one::<String>(&mut admin, "SELECT current_setting('rolecall.identity')"), FORGED);
+}
 
 fn is_nobody(app: &mut Client) {
     assert_eq!(one::<Option<String>>(app, "SELECT rolecall.user_id()"), None);

@@ -1,6 +1,7 @@
 //! Traps 1 to 4 and 6: what a session carries its identity in. Beside each of rolecall's answers stands a policy as people
 //! write it by hand, which does leak: a story whose trap does not spring proves nothing.
 
+use crate::forgery::FORGED;
 use crate::support::*;
 use postgres::Client;
 use std::io::{Read, Write};
@@ -105,9 +106,6 @@ fn another_session_authorization_takes_its_own_identity_along() {
     run(&mut admin, "DISCARD ALL");
     assert_eq!(one::<String>(&mut admin, who), "none");
 }
-
-/// An identity as the setting would carry it.
-const FORGED: &str = r#"{"user":"u1","token":"t","issued_at":1,"expires_at":99999999999}"#;
 
 /// Trap 2. Whoever can SET a setting of his own is whom he likes; stored for a role or a database, in the startup packet or
 /// in its options, rolecall's is nothing, not even when a superuser has stored it.
