@@ -11,6 +11,7 @@ mod acls_elsewhere;
 mod api_tokens;
 mod attacker_catalogs;
 mod attacker_identity;
+mod attacker_inputs;
 mod attacker_names;
 mod attacker_reads;
 mod attacker_sqlsmith;
