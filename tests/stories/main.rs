@@ -15,6 +15,7 @@ mod attacker_inputs;
 mod attacker_names;
 mod attacker_reads;
 mod attacker_sqlsmith;
+mod attacker_wire;
 mod attacker_world;
 mod attacker_writes;
 mod audit;
