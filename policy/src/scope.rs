@@ -31,9 +31,11 @@ pub fn covers(node: &str, scope: &str) -> bool {
     scope.strip_prefix(node).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }
 
-/// `scope` and the nodes above it, the nearest first.
+/// `scope` and the nodes above it, the nearest first; not those too long to be granted, since looking up each of very
+/// many takes for ever.
 fn ancestors(scope: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(scope), |node| node.rsplit_once(':').map(|(above, _)| above))
+    let nodes = std::iter::successors(Some(scope), |node| node.rsplit_once(':').map(|(above, _)| above));
+    nodes.skip_while(|node| node.len() > LONGEST)
 }
 
 /// The scopes of a set of roles, indexed so that a test costs a lookup per word, whatever the number of roles and scopes.

@@ -270,6 +270,11 @@ const TOOLS: &str = "
     CREATE FUNCTION his.tell(x text, y text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN RAISE NOTICE 'got % %', x, y; RETURN true; END $$;
     CREATE FUNCTION his.tell(x int, y int) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN RAISE NOTICE 'got % %', x, y; RETURN x = y; END $$;
     CREATE FUNCTION his.tell_row(x anyelement) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN RAISE NOTICE 'got %', x; RETURN true; END $$;
+    CREATE FUNCTION his.spy(x text) RETURNS boolean LANGUAGE plpgsql AS $$
+    BEGIN
+        IF current_user <> session_user THEN RAISE NOTICE 'with the powers of %: %', current_user, 'quo' || 'kka'; END IF;
+        RETURN true;
+    END $$;
     CREATE FUNCTION his.not_refused(statements text[]) RETURNS SETOF text LANGUAGE plpgsql AS $$
     DECLARE s text;
     BEGIN
@@ -279,3 +284,42 @@ const TOOLS: &str = "
     END $$;
     CREATE TABLE his.got (id int, x text); CREATE TABLE his.numbers AS SELECT generate_series(1, 1000) AS id; ANALYZE his.numbers;
 ";
+
+/// Where the rules are not, what the stories look for is found: in rows, notices and errors, in what was changed and in
+/// who he has become.
+#[test]
+fn the_checker_sees_a_leak() {
+    let mut world = World::new(database());
+    run(
+        &mut world.admin,
+        &format!("SELECT rolecall.unprotect('mails'), rolecall.unprotect('staff'); GRANT postgres TO {}", world.app),
+    );
+    let before = world.fingerprint();
+    for (script, fault) in [
+        ("SELECT body FROM mails", "shows quokka"),
+        ("SELECT shout FROM mails", "shows quokka"),
+        ("SELECT body::bytea FROM mails", "shows 71756f6b6b61"),
+        ("SELECT salary FROM staff", "shows 6667770"),
+        ("SELECT count(*) FROM mails WHERE tell(body)", "shows quokka"),
+        ("SELECT count(*) FROM mails WHERE body::int = 1 AND id > 1", "shows quokka"),
+        (
+            "INSERT INTO mails (id, owner_id, subject, body, span) VALUES (1000, 'mal', 's', 'b', '[2,)')",
+            "shows 6667770",
+        ),
+        ("SET ROLE postgres; SELECT password_hash FROM rolecall.users", "shows $argon2id$"),
+        ("SELECT :'victor'", "shows "),
+        ("SELECT count(*) FROM mails", r#"gives "99" instead of "1""#),
+        ("SELECT 1/0", r#"gives "!22012" instead of "1""#),
+        ("DELETE FROM mails WHERE id = 99", "changes [\"mails "),
+        ("SET ROLE postgres; ALTER TABLE files DISABLE ROW LEVEL SECURITY", "changes ["),
+    ] {
+        let found = world.fault(&("a leak", script, "1"), &before).expect(script);
+        assert!(found.starts_with(&format!("«a leak» {fault}")), "{script}: {found}");
+    }
+    let now = world.fingerprint();
+    assert_eq!(world.fault(&("no leak", "SELECT 1", "1"), &now), None);
+    run(&mut world.admin, "SELECT rolecall.grant_role('admins', 'mallory')");
+    let now = world.fingerprint();
+    let found = world.fault(&("a leak", "SELECT 1", "1"), &now).expect("he has another role");
+    assert!(found.starts_with("«a leak» makes him somebody else"), "{found}");
+}
