@@ -16,6 +16,7 @@ mod default_filters;
 mod docs;
 mod doctor;
 mod doctor_schemas;
+mod dropped;
 mod dump;
 mod dump_answers;
 mod dump_rich;
