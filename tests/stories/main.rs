@@ -99,6 +99,7 @@ mod secrets;
 mod server_tokens;
 mod servers;
 mod standby;
+mod standby_rules;
 mod support;
 mod token_attacks;
 mod tokens;
