@@ -88,6 +88,7 @@ mod relation_oracle;
 mod relation_plans;
 mod relation_stories;
 mod relations;
+mod replication;
 mod role_names;
 mod role_races;
 mod roles;
