@@ -195,3 +195,19 @@ fn people_and_their_roles_can_travel() {
         assert_eq!(sqlstate(app.query_one(&prepared, &[])).0, "28000");
     });
 }
+
+/// A publication of everything publishes rolecall's tables, too: the keys, and roles that the subscriber has already.
+#[test]
+fn a_publication_of_everything_takes_the_keys_along_and_stops_at_the_roles() {
+    pair(|pair| {
+        run(&mut pair.publisher.database.admin(), "CREATE PUBLICATION everything FOR ALL TABLES");
+        pair.subscribe("everything", "postgres");
+        eventually(&mut pair.subscriber.admin(), "SELECT count(*) = 1 FROM rolecall.signing_keys");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !pair.subscriber.cluster().log().contains("duplicate key value violates unique constraint \"roles_pkey\"")
+        {
+            assert!(Instant::now() < deadline, "{}", pair.subscriber.cluster().log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+}
