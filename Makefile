@@ -1,6 +1,8 @@
 ## make demo     show rolecall at work on a throw-away server
 ## make test     build everything and run the tests, on a throw-away server too
-## make matrix   run the program's stories on PostgreSQL 14 to 18; SERVERS: directories of further servers' programs
+## make matrix   run the stories on PostgreSQL 15 to 18, the program's on 14 too; SERVERS: directories of further
+##               servers' programs, for the program's
+## make soak     for half an hour change identities and rules under many readers, and feed a million inputs to each parser
 ## make bench    measure, in a release build; one part only with ONLY=basics, acls, queues, filters or provisioner
 ## make lint     formatting and clippy
 ## make build    build the extension and the program, without optimisation
@@ -10,7 +12,7 @@
 ##               files must be there) and the program into PREFIX/bin (/usr/local/bin).
 ##               Builds as you and copies with sudo where you may not write.
 ##
-## demo, test, matrix, bench and lint install what they need by apt (see tests/setup), and use
+## demo, test, matrix, soak, bench and lint install what they need by apt (see tests/setup), and use
 ## a private copy of PostgreSQL: a server that is already on the machine is left alone.
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
@@ -19,7 +21,7 @@ PREFIX ?= /usr/local
 # Prepares the machine, then runs a command with PG_CONFIG naming the private copy.
 SETUP := tests/setup
 
-.PHONY: help demo test matrix bench lint build clean install files
+.PHONY: help demo test matrix soak bench lint build clean install files
 
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
@@ -32,6 +34,12 @@ test: build
 
 matrix: build
 	$(SETUP) tests/matrix $(SERVERS)
+
+soak:
+	$(SETUP) cargo build --release -p rolecall --lib
+	$(SETUP) $(MAKE) --no-print-directory files PROFILE=release
+	ROLECALL_SOAK=1800 ROLECALL_FUZZ=1000000 $(SETUP) cargo test --release \
+	    -p rolecall-policy -p rolecall-tests --test fuzz --test stories -- --nocapture fuzz soak
 
 bench:
 	$(SETUP) cargo build --release --workspace

@@ -104,6 +104,8 @@ pub enum Error {
     Hashing(String),
     #[error("token signing failed: {0}")]
     Signing(String),
+    #[error("out of memory")]
+    OutOfMemory,
     #[error("{0}")]
     Spi(#[from] pgrx::spi::Error),
 }
@@ -186,6 +188,7 @@ impl Error {
             | Self::Query(_)
             | Self::Document(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::NamedInAcls { .. } => Code::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
+            Self::OutOfMemory => Code::ERRCODE_OUT_OF_MEMORY,
             Self::Missing { .. } => Code::ERRCODE_UNDEFINED_OBJECT,
             Self::Exists { .. } => Code::ERRCODE_DUPLICATE_OBJECT,
             Self::Attempts(_) | Self::Hashing(_) | Self::Signing(_) | Self::Spi(_) => Code::ERRCODE_INTERNAL_ERROR,

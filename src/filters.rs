@@ -66,7 +66,7 @@ fn preview(
     target: Option<pg_sys::Oid>,
     filter: Option<pgrx::AnyElement>,
     username: Option<&str>,
-) -> Reported<SetOfIterator<'static, pgrx::JsonB>> {
+) -> Reported<SetOfIterator<'static, pgrx::AnyElement>> {
     require_administrator("preview()")?;
     let target = required(target, "target")?;
     let filter = jsonb::text(required(filter, "filter")?);
@@ -104,8 +104,9 @@ fn preview(
     );
     let rows = Spi::connect(|client| {
         let mut rows = Vec::new();
-        for row in client.select(&query, None, &[])? {
-            rows.extend(row.get::<pgrx::JsonB>(1)?);
+        let mut found = client.select(&query, None, &[])?;
+        while found.next().is_some() {
+            rows.extend(jsonb::hand_out(&found)?);
         }
         Ok::<_, Error>(rows)
     })?;

@@ -3,13 +3,13 @@
 use crate::administrators::require_administrator;
 use crate::api_tokens;
 use crate::backend::setting::{self, Scope};
-use crate::backend::{caller, executor, owner, session, statement};
+use crate::backend::{caller, executor, jsonb, memory, owner, session, statement};
 use crate::error::{Error, Refusal, Reported, required};
 use crate::{issuers, query, tokens, users};
 use pgrx::prelude::*;
 use policy::claims::{Claims, Refusal as ClaimRefusal};
 use policy::identity::{Identity, Proof};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The database role whose members may pass on claims that they have verified.
 const GATEWAY: &str = "rolecall_authenticator";
@@ -28,13 +28,14 @@ fn authenticate(token: Option<&str>, for_session: Option<bool>) -> Reported<Opti
 
 /// Becomes the user of claims that a gateway has verified, for the transaction.
 #[pg_extern(sql = false)]
-fn assume(claims: Option<pgrx::JsonB>) -> Reported<Option<String>> {
+fn assume(claims: Option<pgrx::AnyElement>) -> Reported<Option<String>> {
     statement::hide(c"rolecall.assume(...)");
     if !caller::session_is_member_of_named(GATEWAY) {
         return Err(Error::NotPermitted("assume() needs a login that is a member of rolecall_authenticator").into());
     }
-    let claims = match claims {
-        Some(claims) => claims.0,
+    let claims: Value = match claims {
+        Some(claims) => serde_json::from_str(&jsonb::text(claims))
+            .map_err(|_| Error::InvalidToken("its claims are nested too deeply"))?,
         None => {
             let text = query::one::<String>("SELECT pg_catalog.current_setting('request.jwt.claims', true)", &[])?;
             let text = text.filter(|text| !text.is_empty()).ok_or(Refusal::LoginRequired).map_err(Error::from)?;
@@ -126,13 +127,15 @@ fn whoami() -> Reported<pgrx::JsonB> {
     };
     let expires_at = identity.map(|identity| identity.expires_at).filter(|at| *at != i64::MAX);
     let api_token = identity.filter(|identity| identity.proof == Proof::ApiToken).map(|identity| &identity.subject);
+    let scopes = session.scopes.all();
+    memory::require(scopes.iter().map(|scope| 4 * scope.len() + 256).sum());
     Ok(pgrx::JsonB(json!({
         "user_id": user.map(|user| &user.id),
         "username": user.map(|user| &user.username),
         "email": user.and_then(|user| user.email.as_ref()),
         "api_token_id": api_token,
         "roles": session.roles,
-        "scopes": session.scopes.all(),
+        "scopes": scopes,
         "expires_at": expires_at.map(timestamp).transpose()?,
         "via": via,
     })))

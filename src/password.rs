@@ -1,9 +1,10 @@
 //! Password hashes: Argon2id with the parameters that the `argon2` crate recommends (OWASP's: 19 MiB, two passes).
 //! bcrypt hashes of other systems are verified, and replaced at the next login.
 
+use crate::backend::memory;
 use crate::error::Error;
-use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
+use argon2::{Argon2, Block, Params};
 use std::str::FromStr;
 use unicode_normalization::UnicodeNormalization;
 
@@ -11,9 +12,12 @@ use unicode_normalization::UnicodeNormalization;
 const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$cm9sZWNhbGxub2JvZHk$3q2+796tvu/erb7v3q2+796tvu/erb7v3q2+796tvu8";
 /// A bcrypt hash of a higher cost takes more than a second to check, which anybody could ask for.
 const HIGHEST_BCRYPT_COST: u32 = 14;
+/// The same for Argon2id: kibibytes times passes.
+const MOST_ARGON2_WORK: u64 = 1 << 20;
 
 /// The PHC string of a new password.
 pub fn hash(password: &str) -> Result<String, Error> {
+    make_room(&Params::DEFAULT);
     let hash =
         Argon2::default().hash_password(normal(password).as_bytes()).map_err(|e| Error::Hashing(e.to_string()))?;
     Ok(hash.to_string())
@@ -24,11 +28,10 @@ pub fn verify(password: &str, hash: Option<&str>) -> bool {
     match hash {
         Some(hash) if is_bcrypt(hash) => bcrypt::verify(password, hash).unwrap_or(false),
         _ => {
-            let parsed = PasswordHash::new(hash.unwrap_or(NOBODYS));
+            let Ok(parsed) = PasswordHash::new(hash.unwrap_or(NOBODYS)) else { return false };
             let password = normal(password);
-            let matches =
-                parsed.is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok());
-            matches && hash.is_some()
+            make_room(&Params::try_from(&parsed).unwrap_or_default());
+            Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok() && hash.is_some()
         }
     }
 }
@@ -43,11 +46,19 @@ pub fn is_hash(hash: &str) -> bool {
     if is_bcrypt(hash) {
         hash.len() == 60 && bcrypt::HashParts::from_str(hash).is_ok_and(|parts| parts.get_cost() <= HIGHEST_BCRYPT_COST)
     } else {
-        hash.starts_with("$argon2id$") && PasswordHash::new(hash).is_ok_and(|hash| hash.hash.is_some())
+        let fits = |params: Params| u64::from(params.m_cost()) * u64::from(params.t_cost()) <= MOST_ARGON2_WORK;
+        hash.starts_with("$argon2id$")
+            && PasswordHash::new(hash).is_ok_and(|hash| hash.hash.is_some() && Params::try_from(&hash).is_ok_and(fits))
     }
+}
+
+/// Argon2 takes all its memory at once.
+fn make_room(params: &Params) {
+    memory::require(params.block_count() * Block::SIZE);
 }
 
 /// The same characters however they were typed (Unicode's form C, as RFC 8265 asks for).
 fn normal(password: &str) -> String {
+    memory::require(password.len() * 4);
     password.nfc().collect()
 }

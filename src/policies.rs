@@ -131,13 +131,23 @@ pub fn is_left_over(target: pg_sys::Oid) -> Result<bool, Error> {
 }
 
 /// Row-level security, and a gate for the command that it does not know.
+/// Does only what is not so yet: for either statement the table must have no reader.
 fn turn_on(target: pg_sys::Oid) -> Result<(), Error> {
     let name = name_of(target)?;
-    Spi::run(&format!("ALTER TABLE {name} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"))?;
-    Ok(Spi::run(&format!(
-        "CREATE OR REPLACE TRIGGER rolecall_truncate BEFORE TRUNCATE ON {name} \
-         FOR EACH STATEMENT EXECUTE FUNCTION rolecall_relations.guard_truncate()"
-    ))?)
+    let is_on = "SELECT relrowsecurity AND relforcerowsecurity FROM pg_catalog.pg_class WHERE oid = $1";
+    if query::one::<bool>(is_on, &[target.into()])? != Some(true) {
+        Spi::run(&format!("ALTER TABLE {name} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"))?;
+    }
+    let is_guarded = "SELECT true FROM pg_catalog.pg_trigger \
+        WHERE tgrelid = $1 AND tgname = 'rolecall_truncate' AND tgenabled IN ('O', 'A') \
+          AND tgfoid = 'rolecall_relations.guard_truncate()'::pg_catalog.regprocedure";
+    if query::one::<bool>(is_guarded, &[target.into()])?.is_none() {
+        Spi::run(&format!(
+            "CREATE OR REPLACE TRIGGER rolecall_truncate BEFORE TRUNCATE ON {name} \
+             FOR EACH STATEMENT EXECUTE FUNCTION rolecall_relations.guard_truncate()"
+        ))?;
+    }
+    Ok(())
 }
 
 thread_local! {

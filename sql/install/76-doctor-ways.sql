@@ -87,5 +87,10 @@ SELECT 'notice', 'publication', pubname::text, statement || '; -- whoever subscr
          UNION ALL
         SELECT format('ALTER PUBLICATION %I DROP TABLE %s', pubname, string_agg(DISTINCT g.name, ', '))
           FROM pg_publication_rel r JOIN guarded_tables g ON g.target = r.prrelid WHERE r.prpubid = p.oid HAVING count(*) > 0) q (statement)
+ UNION ALL
+-- Only PostgreSQL's own decoder asks for publications.
+SELECT 'notice', 'slot', slot_name::text, format('SELECT pg_drop_replication_slot(%L); -- whoever reads it gets all rows', slot_name)
+  FROM pg_replication_slots
+ WHERE database = current_database() AND plugin <> 'pgoutput' AND EXISTS (SELECT FROM guarded_tables)
 $$;
-COMMENT ON FUNCTION rolecall.doctor_functions() IS 'What doctor() finds of functions and publications that lead past the rules';
+COMMENT ON FUNCTION rolecall.doctor_functions() IS 'What doctor() finds of functions, publications and slots that lead past the rules';

@@ -4,11 +4,15 @@
 //! old snapshot showed; it sees the transaction's own changes, needs no privilege, obeys no row-level security, and works
 //! on a standby and in parallel workers.
 
+use super::memory;
 use crate::error::Error;
 use pgrx::prelude::*;
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::ptr;
+
+/// How much is asked for, for each byte of as many rows again: a short name takes some six times as much as its row.
+const ROOM: usize = 8;
 
 thread_local! {
     /// The snapshot that scans use while one is held; else each takes a new one.
@@ -91,6 +95,9 @@ impl Table {
 
     /// The same until `visit` returns false.
     pub fn scan_while(&self, index: &CStr, key: Option<Key>, mut visit: impl FnMut(Row) -> bool) -> Result<(), Error> {
+        if memory::is_short() {
+            return Err(Error::OutOfMemory);
+        }
         let index = relation_oid(index)?;
         let mut entry = pg_sys::ScanKeyData::default();
         // SAFETY: the key's datum lives until the scan has ended; the index is a B-tree of the open table, so that it stays,
@@ -112,9 +119,18 @@ impl Table {
             }
             let keys = i32::from(key.is_some());
             let scan = pg_sys::systable_beginscan_ordered(self.relation, index, HELD.get(), keys, &mut entry);
+            let (mut seen, mut foreseen) = (0, 0);
             loop {
                 let tuple = pg_sys::systable_getnext_ordered(scan, pg_sys::ScanDirection::ForwardScanDirection);
-                if tuple.is_null() || !visit(Row { tuple, description: (*self.relation).rd_att }) {
+                if tuple.is_null() {
+                    break;
+                }
+                seen += (*tuple).t_len as usize;
+                if seen > foreseen {
+                    memory::require(seen * ROOM);
+                    foreseen = seen * 2;
+                }
+                if !visit(Row { tuple, description: (*self.relation).rd_att }) {
                     break;
                 }
             }

@@ -5,7 +5,7 @@
 //! * A query whose rows depend on who asks goes on only for who started it: a cursor opened before the identity changed
 //!   is refused instead of mixing the rows of two people.
 
-use super::{caller, fold, session};
+use super::{caller, fold, memory, session, setting};
 use crate::error::Error;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -51,9 +51,16 @@ pub fn forget_queries() {
     STARTED_BY.with_borrow_mut(HashMap::clear);
 }
 
+fn statement_starts() {
+    session::forget_check();
+    if let Err(error) = memory::ready() {
+        ErrorReport::from(error).report(PgLogLevel::ERROR);
+    }
+}
+
 #[pg_guard]
 unsafe extern "C-unwind" fn start(query: *mut pg_sys::QueryDesc, flags: c_int) {
-    session::forget_check();
+    statement_starts();
     // SAFETY: PostgreSQL passes a query with its plan, and expects the former hook or the standard function to be called.
     unsafe {
         let personal = fold::stamp_of((*query).plannedstmt).personal;
@@ -64,10 +71,10 @@ unsafe extern "C-unwind" fn start(query: *mut pg_sys::QueryDesc, flags: c_int) {
                 started.remove(&query.cast_const());
             }
         });
-        match FORMER_START {
+        memory::guarding(|| match FORMER_START {
             Some(former) => former(query, flags),
             None => pg_sys::standard_ExecutorStart(query, flags),
-        }
+        })
     }
 }
 
@@ -82,10 +89,10 @@ unsafe extern "C-unwind" fn run(
     // SAFETY: PostgreSQL passes a started query, and expects the former hook or the standard function to be called.
     unsafe {
         let _running = admit(query);
-        match FORMER_RUN {
+        memory::guarding(|| match FORMER_RUN {
             Some(former) => former(query, direction, count, once),
             None => pg_sys::standard_ExecutorRun(query, direction, count, once),
-        }
+        })
     }
 }
 
@@ -95,10 +102,10 @@ unsafe extern "C-unwind" fn run(query: *mut pg_sys::QueryDesc, direction: pg_sys
     // SAFETY: PostgreSQL passes a started query, and expects the former hook or the standard function to be called.
     unsafe {
         let _running = admit(query);
-        match FORMER_RUN {
+        memory::guarding(|| match FORMER_RUN {
             Some(former) => former(query, direction, count),
             None => pg_sys::standard_ExecutorRun(query, direction, count),
-        }
+        })
     }
 }
 
@@ -164,14 +171,18 @@ unsafe extern "C-unwind" fn utility(
     session::forget_check();
     // SAFETY: PostgreSQL passes a utility statement, and expects the former hook or the standard function to be called.
     unsafe {
-        if (*(*statement).utilityStmt).type_ == pg_sys::NodeTag::T_ExecuteStmt {
+        let statement_itself = (*statement).utilityStmt;
+        if let Err(error) = keeps_no_rows(statement_itself) {
+            ErrorReport::from(error).report(PgLogLevel::ERROR);
+        }
+        if (*statement_itself).type_ == pg_sys::NodeTag::T_ExecuteStmt {
             // A prepared statement takes no new locks, and so would not notice what changed meanwhile.
             pg_sys::AcceptInvalidationMessages();
             if SESSION_USER.replace(caller::session_user()) != caller::session_user() {
                 fold::keep_plans_for(session::known_fingerprint());
             }
         }
-        match FORMER_UTILITY {
+        memory::guarding(|| match FORMER_UTILITY {
             Some(former) => {
                 former(statement, source, read_only, context, parameters, environment, destination, completion);
             }
@@ -185,8 +196,38 @@ unsafe extern "C-unwind" fn utility(
                 destination,
                 completion,
             ),
+        })
+    }
+}
+
+/// Refuses what would leave a cursor with somebody's rows to whoever has the connection next.
+///
+/// # Safety
+/// `statement` is a utility statement.
+unsafe fn keeps_no_rows(statement: *const pg_sys::Node) -> Result<(), Error> {
+    // SAFETY: a node is what its tag says.
+    unsafe {
+        match (*statement).type_ {
+            pg_sys::NodeTag::T_DeclareCursorStmt => {
+                let options = (*statement.cast::<pg_sys::DeclareCursorStmt>()).options;
+                if options & pg_sys::CURSOR_OPT_HOLD as c_int != 0 && setting::ends_with_transaction() {
+                    return Err(Error::State(
+                        "a cursor WITH HOLD would outlive the identity",
+                        "Read it in the transaction, or take on the identity for the session.",
+                    ));
+                }
+            }
+            pg_sys::NodeTag::T_VariableSetStmt => {
+                let kind = (*statement.cast::<pg_sys::VariableSetStmt>()).kind;
+                let resets_all = kind == pg_sys::VariableSetKind::VAR_RESET_ALL;
+                if resets_all && setting::present().is_some() && caller::has_open_cursors() {
+                    return Err(Error::IdentityInUse("a cursor is open"));
+                }
+            }
+            _ => {}
         }
     }
+    Ok(())
 }
 
 #[pg_guard]
@@ -196,12 +237,12 @@ unsafe extern "C-unwind" fn planner(
     options: c_int,
     parameters: pg_sys::ParamListInfo,
 ) -> *mut pg_sys::PlannedStmt {
-    session::forget_check();
+    statement_starts();
     // SAFETY: PostgreSQL passes a query, and expects the former hook or the standard function to be called.
     unsafe {
-        match FORMER_PLANNER {
+        memory::guarding(|| match FORMER_PLANNER {
             Some(former) => former(query, source, options, parameters),
             None => pg_sys::standard_planner(query, source, options, parameters),
-        }
+        })
     }
 }

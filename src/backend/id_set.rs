@@ -4,6 +4,7 @@
 //! after the other, a hashed `IN (SELECT …)` does not but can use no index. [`super::relations`] tells the planner when
 //! `is_in` is the former.
 
+use super::memory::require;
 use super::varlena::{bytes, version_1};
 use pgrx::prelude::*;
 use policy::id_set::{Id, Set, build};
@@ -61,6 +62,8 @@ pub unsafe extern "C-unwind" fn id_set(call: pg_sys::FunctionCallInfo) -> pg_sys
             &mut nulls,
             &mut count,
         );
+        // A vector that grows is copied to one of twice its size; the set has a quarter of its slots free or more.
+        require(count as usize * (3 * size_of::<Id>() + 4 * size_of::<i64>()) + pgrx::varsize_any_exhdr(array.cast()));
         let ids: Vec<_> =
             (0..count as usize).filter(|at| !*nulls.add(*at)).map(|at| id(*elements.add(at), kind)).collect();
         match build(kind.to_u32(), &ids).and_then(IntoDatum::into_datum) {
@@ -91,6 +94,7 @@ pub unsafe extern "C-unwind" fn ids_of(call: pg_sys::FunctionCallInfo) -> pg_sys
             found == kind || (is_text(found) && is_text(kind))
         });
         let (Some(set), Some(is_bytes)) = (set, is_bytes(kind)) else { error!("ids_of() got no set of this type") };
+        require(2 * bytes(arguments[0].value).len());
         let mut elements: Vec<pg_sys::Datum> = set
             .ids(is_bytes)
             .filter_map(|id| match id {

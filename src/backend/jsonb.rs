@@ -3,8 +3,12 @@
 //! pgrx's own conversion panics where serde_json refuses what PostgreSQL accepts (deep nesting); as text, the reader
 //! reports it like any other fault.
 
+use super::memory;
 use pgrx::prelude::*;
 use std::ffi::CStr;
+
+/// How many times its text a parsed document may take.
+const PARSED: usize = 32;
 
 /// The text of a `jsonb` argument.
 pub fn text(jsonb: pgrx::AnyElement) -> String {
@@ -12,7 +16,9 @@ pub fn text(jsonb: pgrx::AnyElement) -> String {
     // SAFETY: the datum is a jsonb, as just checked, and jsonb_out returns a NUL-terminated string.
     unsafe {
         let text = pgrx::direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(jsonb.datum())]);
-        text.expect("jsonb_out returns no NULL").to_str().expect("the database is UTF-8").to_owned()
+        let text = text.expect("jsonb_out returns no NULL").to_str().expect("the database is UTF-8");
+        memory::require(text.len() * PARSED);
+        text.to_owned()
     }
 }
 

@@ -13,6 +13,7 @@
 //! | [`fields`] | likewise, which columns a statement touches |
 //! | [`id_set`] | the keys of related rows, in which each row's is looked for |
 //! | [`relations`] | which of two forms of a relation the planner takes |
+//! | [`memory`] | a reserve for when memory runs out |
 //! | [`executor`] | the hooks that check the identity when a statement starts |
 //! | [`extension`] | what is made while an extension's script runs, and belongs to none |
 //! | [`owner`] | what a caller may cause but not do: as the extension's owner |
@@ -30,6 +31,7 @@ mod fold;
 mod id_set;
 pub mod jsonb;
 pub mod keys;
+pub mod memory;
 pub mod owner;
 mod policy_text;
 mod predicates;
@@ -46,6 +48,7 @@ use pgrx::prelude::*;
 #[allow(non_snake_case)]
 #[pg_guard]
 pub unsafe extern "C-unwind" fn _PG_init() {
+    memory::refill();
     setting::define();
     session::watch();
     executor::install();

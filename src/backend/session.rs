@@ -8,7 +8,7 @@ use super::account::{self, User};
 use super::acl::Names;
 use super::catalog::{OneMoment, Table};
 use super::variables::Variables;
-use super::{caller, fold, setting};
+use super::{caller, fold, memory, setting};
 use crate::error::{Error, Refusal};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
@@ -122,7 +122,7 @@ pub fn current() -> Result<Rc<Session>, Error> {
 /// The session that `identity` would have, not checked.
 pub fn of(identity: Option<Identity>) -> Result<Rc<Session>, Error> {
     if STALE.replace(false) {
-        KNOWN.with_borrow_mut(HashMap::clear);
+        forget_known();
     }
     let id = (identity, caller::session_user());
     if let Some(session) = KNOWN.with_borrow(|known| known.get(&id).cloned()) {
@@ -171,6 +171,11 @@ pub fn actor() -> u64 {
 pub(super) fn known_fingerprint() -> Option<u64> {
     let id = (setting::present(), caller::session_user());
     if STALE.get() { None } else { KNOWN.with_borrow(|known| known.get(&id).map(|session| session.fingerprint)) }
+}
+
+/// Gives up what is kept about identities.
+pub(super) fn forget_known() {
+    KNOWN.with_borrow_mut(HashMap::clear);
 }
 
 /// The setting changed. Runs in aborting transactions too.
@@ -271,6 +276,9 @@ pub(super) fn watched(name: &CStr) -> Result<Table, Error> {
 /// Sets flags only: it may run while a load is under way.
 #[pg_guard]
 unsafe extern "C-unwind" fn table_changed(_argument: pg_sys::Datum, table: pg_sys::Oid) {
+    if memory::is_ending() {
+        return;
+    }
     if table == pg_sys::InvalidOid || WATCHED.with_borrow(|watched| watched.contains(&table)) {
         something_changed();
     }
@@ -291,7 +299,7 @@ fn something_changed() {
 #[pg_guard]
 unsafe extern "C-unwind" fn transaction_ended(event: pg_sys::XactEvent::Type, _argument: *mut c_void) {
     use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
-    if [XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE].contains(&event) {
+    if [XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE].contains(&event) && !memory::is_ending() {
         forget_check();
         RETIRED.with_borrow_mut(Vec::clear);
         super::executor::forget_queries();

@@ -5,7 +5,7 @@
 //! Nobody can set it in SQL, not even a superuser: the check hook accepts what [`set`] writes and nothing else. Never
 //! read it with `current_setting()`: before the library is loaded a placeholder of that name can hold anything.
 
-use super::session;
+use super::{memory, session};
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::prelude::*;
 use policy::identity::Identity;
@@ -13,11 +13,14 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_void};
 
 const NAME: &CStr = c"rolecall.identity";
+/// What the value of an identity for the transaction begins with.
+const FOR_TRANSACTION: &str = "transaction ";
 static SETTING: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
 thread_local! {
     static WE_ARE_SETTING: Cell<bool> = const { Cell::new(false) };
     static PRESENT: RefCell<Option<Identity>> = const { RefCell::new(None) };
+    static ENDS_WITH_TRANSACTION: Cell<bool> = const { Cell::new(false) };
 }
 
 /// How long an identity lasts.
@@ -53,13 +56,18 @@ pub fn present() -> Option<Identity> {
     PRESENT.with_borrow(Clone::clone)
 }
 
+/// Whether the present identity ends with the transaction.
+pub fn ends_with_transaction() -> bool {
+    ENDS_WITH_TRANSACTION.get()
+}
+
 /// Makes `identity` the present one. An error of PostgreSQL's leaves the former in place.
 pub fn set(identity: Option<&Identity>, scope: Scope) {
-    let text = CString::new(Identity::to_setting(identity)).expect("JSON escapes NUL");
-    let action = match scope {
-        Scope::Transaction => pg_sys::GucAction::GUC_ACTION_LOCAL,
-        Scope::Session => pg_sys::GucAction::GUC_ACTION_SET,
+    let (start, action) = match scope {
+        Scope::Transaction => (FOR_TRANSACTION, pg_sys::GucAction::GUC_ACTION_LOCAL),
+        Scope::Session => ("", pg_sys::GucAction::GUC_ACTION_SET),
     };
+    let text = CString::new(start.to_owned() + &Identity::to_setting(identity)).expect("JSON escapes NUL");
     let _permit = Permit::new();
     // SAFETY: both strings live until the call returns; the setting was defined in _PG_init.
     unsafe {
@@ -104,8 +112,8 @@ unsafe extern "C-unwind" fn check(
     // SAFETY: a plain flag of this process.
     let from_leader = unsafe { pg_sys::InitializingParallelWorker };
     match identity {
-        Ok(None) => true,
-        Ok(Some(_)) => WE_ARE_SETTING.get() || from_leader,
+        Ok((None, _)) => true,
+        Ok(_) => WE_ARE_SETTING.get() || from_leader,
         Err(_) => false,
     }
 }
@@ -113,19 +121,26 @@ unsafe extern "C-unwind" fn check(
 /// Takes the new identity over. Runs in aborting transactions too, so it must neither fail nor read a table.
 #[pg_guard]
 unsafe extern "C-unwind" fn assign(value: *const c_char, _extra: *mut c_void) {
+    if memory::is_ending() {
+        return;
+    }
     // SAFETY: the value has passed `check` or is the boot value.
-    let identity = unsafe { read(value) }.unwrap_or(None);
+    let (identity, for_transaction) = unsafe { read(value) }.unwrap_or_default();
     PRESENT.set(identity);
+    ENDS_WITH_TRANSACTION.set(for_transaction);
     session::identity_changed();
 }
 
+/// The identity that a value says, and whether it is for the transaction.
+///
 /// # Safety
 /// `value` is NULL or a NUL-terminated string.
-unsafe fn read(value: *const c_char) -> Result<Option<Identity>, ()> {
+unsafe fn read(value: *const c_char) -> Result<(Option<Identity>, bool), ()> {
     if value.is_null() {
-        return Ok(None);
+        return Ok((None, false));
     }
     // SAFETY: see above.
     let text = unsafe { CStr::from_ptr(value) }.to_str().map_err(|_| ())?;
-    Identity::from_setting(text).map_err(|_| ())
+    let identity = text.strip_prefix(FOR_TRANSACTION);
+    Ok((Identity::from_setting(identity.unwrap_or(text)).map_err(|_| ())?, identity.is_some()))
 }

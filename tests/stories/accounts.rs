@@ -209,6 +209,7 @@ const ADMINISTRATORS_ONLY: [&str; 48] = [
     "doctor()",
 ];
 
+/// Trap 8.
 #[test]
 fn others_may_nothing_that_administrators_may() {
     let (database, mut admin, mut app) = with_administrator();
@@ -277,6 +278,7 @@ fn a_disabled_user_is_out_at_once() {
     }
 }
 
+/// Trap 33.
 #[test]
 fn logins_are_revoked_by_oneself_and_by_administrators() {
     let (_database, mut admin, mut app) = with_administrator();

@@ -331,6 +331,7 @@ fn an_index_finds_the_rows_that_name_one() {
     assert!(!shown.contains("acl"), "{shown}");
 }
 
+/// Trap 7.
 #[test]
 fn a_prepared_query_serves_each_his_own() {
     let story = Documents::new();

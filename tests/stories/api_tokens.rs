@@ -270,6 +270,7 @@ fn the_last_use_of_an_api_token_is_noted() {
 }
 
 /// Whoever reads the tables can use none of the tokens.
+/// Trap 34.
 #[test]
 fn the_tables_hold_no_api_token() {
     let mut world = World::new();

@@ -30,6 +30,7 @@ fn seen(app: &mut Client) -> Vec<String> {
     column(app, "SELECT id::text FROM parcels ORDER BY id")
 }
 
+/// Trap 30.
 #[test]
 fn a_rule_follows_the_name_of_a_column() {
     let (_database, mut admin, mut app) = parcels();
@@ -96,6 +97,7 @@ fn whoever_owns_the_table_may_rename_its_columns() {
     refused(&mut owner, "SELECT rolecall.allow('guest', 'parcels', 'select')", "42501", "administrator");
 }
 
+/// Trap 30.
 #[test]
 fn what_a_rule_uses_is_not_dropped_from_under_it() {
     let (_database, mut admin, mut app) = parcels();

@@ -57,6 +57,7 @@ fn run(name: &str) {
     }
 }
 
+/// Trap 26.
 #[test]
 fn the_documents_sql_prints_what_they_say() {
     let documents = documents();

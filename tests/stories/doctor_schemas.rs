@@ -191,6 +191,11 @@ pub const WAYS: &[Flaw] = &[
     ),
     ("a published table", "CREATE PUBLICATION p FOR TABLE files, logs", "notice publication p"),
     ("a published schema", "CREATE PUBLICATION \"%I\" FOR TABLES IN SCHEMA public", "notice publication %I"),
+    (
+        "decoded without a publication",
+        "SELECT pg_create_logical_replication_slot('copies', 'test_decoding')",
+        "notice slot copies",
+    ),
     ("all published", "CREATE PUBLICATION p FOR ALL TABLES", "notice publication p"),
     (
         "the application owns the tables",

@@ -25,6 +25,7 @@ pub fn restore<'a>(database: &Database<'a>) -> Database<'a> {
     restored
 }
 
+/// Trap 30.
 #[test]
 fn servers_scopes_and_everybodys_name_are_restored() {
     let (database, login) = crate::flowkit::server();
@@ -56,6 +57,7 @@ fn servers_scopes_and_everybodys_name_are_restored() {
     assert_eq!(column(&mut app, "SELECT number FROM posts"), ["1"]);
 }
 
+/// Trap 29.
 #[test]
 fn a_restored_dump_gives_the_same_answers() {
     let story = Notes::new();
@@ -86,6 +88,7 @@ fn a_restored_dump_gives_the_same_answers() {
 }
 
 /// All that a rule can be made of: relations from foreign keys and named ones, the users' table, columns, presets, a view.
+/// Trap 30.
 #[test]
 fn rules_with_relations_columns_and_presets_are_restored() {
     let house = House::new();

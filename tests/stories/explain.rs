@@ -39,6 +39,7 @@ fn who_may_is_told_by_which_rule() {
     assert_eq!((&told["allowed"], &told["by"][0]["role"]), (&json!(true), &json!("users")));
 }
 
+/// Trap 18.
 #[test]
 fn who_may_not_is_told_what_he_lacks() {
     let (_story, mut admin) = story();
@@ -154,6 +155,7 @@ fn reasons(lacks: &Value, oracle: &Oracle) -> bool {
 }
 
 /// Random filters: allowed is who sees the row, and what lacks is what an evaluator without SQL finds lacking.
+/// Trap 18.
 #[test]
 fn explanations_of_random_filters_are_true() {
     let count = std::env::var("ROLECALL_FILTERS").map_or(150, |count| count.parse().expect("a number"));

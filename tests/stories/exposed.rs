@@ -57,6 +57,7 @@ fn nothing_of_it_is_left_in_a_plan() {
 }
 
 /// Neither a function that tells what it gets nor a condition on the column brings out what is not shown.
+/// Trap 25.
 #[test]
 fn what_is_not_shown_does_not_leak() {
     let Posts { mut admin, mut app, ann, cleo, .. } = exposed();

@@ -102,6 +102,7 @@ fn the_error_says_what_to_do() {
 }
 
 /// `{}` is where a reader's query gets at the text that he must not see.
+/// Trap 27.
 #[test]
 fn no_way_of_reading_gets_around_it() {
     let Posts { mut admin, mut app, ben, cleo, login, .. } = Posts::new();
@@ -206,6 +207,7 @@ fn no_way_of_reading_gets_around_it() {
     assert_eq!(column(&mut app, "SELECT (p).body FROM posts p ORDER BY 1"), ["body 2", "body 5", "body 8"]);
 }
 
+/// Trap 7.
 #[test]
 fn prepared_plans_follow_the_identity() {
     for mode in ["auto", "force_generic_plan", "force_custom_plan"] {
@@ -227,6 +229,7 @@ fn prepared_plans_follow_the_identity() {
     }
 }
 
+/// Trap 5.
 #[test]
 fn nothing_of_it_is_left_in_a_plan() {
     let Posts { mut admin, mut app, ann, ben, cleo, dora, .. } = Posts::new();
@@ -259,6 +262,7 @@ fn without_a_list_the_policies_are_what_they_were() {
     assert!(column(&mut admin, touching).is_empty());
 }
 
+/// Trap 11.
 #[test]
 fn the_owner_is_bound_and_the_superuser_is_not() {
     let Posts { database, mut admin, ben, .. } = Posts::new();
@@ -307,6 +311,7 @@ fn partitions_and_children_have_the_same_columns() {
     }
 }
 
+/// Trap 27.
 #[test]
 fn columns_are_followed_and_new_ones_are_closed() {
     let Posts { database, mut admin, mut app, ann, ben, login, .. } = Posts::new();

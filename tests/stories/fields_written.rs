@@ -6,6 +6,7 @@ use crate::support::*;
 const EDIT: &str = r#"SELECT rolecall.allow('reader', 'posts', 'update', columns => '{title}');
     SELECT rolecall.allow('reader', 'posts', 'insert', columns => '{id,title}')"#;
 
+/// Trap 27.
 #[test]
 fn one_writes_only_ones_columns() {
     let Posts { mut admin, mut app, ann, ben, cleo, .. } = Posts::new();
@@ -47,6 +48,7 @@ fn one_writes_only_ones_columns() {
     assert_eq!(app.execute("UPDATE posts SET title = 'y', body = 'y'", &[]).unwrap(), 3);
 }
 
+/// Trap 9.
 #[test]
 fn views_take_writes_to_ones_columns() {
     let Posts { mut admin, mut app, ben, login, .. } = Posts::new();

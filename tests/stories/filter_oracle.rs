@@ -266,6 +266,7 @@ pub fn make_things(admin: &mut Client) -> Vec<Map<String, Value>> {
     rows
 }
 
+/// Trap 23.
 #[test]
 fn filters_show_the_rows_that_the_language_says() {
     let cases = std::env::var("ROLECALL_FILTERS").map_or(10_000, |cases| cases.parse().unwrap());

@@ -84,6 +84,7 @@ impl Archive {
     }
 }
 
+/// Trap 24.
 #[test]
 fn citext_is_compared_without_case() {
     let archive = Archive::new();

@@ -64,6 +64,7 @@ impl Library {
     }
 }
 
+/// Trap 24.
 #[test]
 fn constants_are_compared_in_the_columns_type() {
     let library = Library::new();
@@ -173,6 +174,7 @@ fn every_operator_shows_its_rows() {
     }
 }
 
+/// Trap 24.
 #[test]
 fn enums_and_domains_are_compared_as_what_they_are() {
     let database = database();
@@ -250,6 +252,7 @@ fn variables_are_the_sessions_and_expand_once() {
     }
 }
 
+/// Trap 24.
 #[test]
 fn a_comparison_can_use_its_index() {
     let library = Library::new();
@@ -290,6 +293,7 @@ fn compile_filter_shows_the_sql() {
     assert_eq!(one::<String>(&mut app, "SELECT rolecall.compile_filter('books', '{}')"), "true");
 }
 
+/// Trap 35.
 #[test]
 fn a_wrong_filter_is_refused_where_it_is_defined() {
     let library = Library::new();

@@ -30,6 +30,7 @@ fn switching(story: &Notes<'_>, app: &mut Client, mut seen: impl FnMut(&mut Clie
     }
 }
 
+/// Trap 5.
 #[test]
 fn an_owner_column_is_one_index_scan_and_an_editors_plan_has_no_filter() {
     let story = Notes::new();
@@ -43,6 +44,7 @@ fn an_owner_column_is_one_index_scan_and_an_editors_plan_has_no_filter() {
     assert!(plan(&mut app, "SELECT * FROM notes").contains("One-Time Filter: false"));
 }
 
+/// Trap 7.
 #[test]
 fn prepared_statements_follow_the_identity() {
     for mode in ["auto", "force_generic_plan", "force_custom_plan"] {
@@ -61,6 +63,7 @@ fn prepared_statements_follow_the_identity() {
     }
 }
 
+/// Trap 7.
 #[test]
 fn functions_and_views_follow_the_identity() {
     let story = Notes::new();
@@ -96,6 +99,7 @@ fn functions_and_views_follow_the_identity() {
     }
 }
 
+/// Trap 7.
 #[test]
 fn writes_follow_the_identity() {
     let story = Notes::new();
@@ -201,6 +205,7 @@ fn the_identity_cannot_change_inside_a_query_that_depends_on_it() {
 }
 
 /// The former rows end at once when the session changes its database role to one that is somebody else.
+/// Trap 1.
 #[test]
 fn session_authorization_changes_who_acts() {
     let story = Notes::new();

@@ -13,6 +13,7 @@ fn is_nobody(app: &mut Client) {
 }
 
 /// Statements that are refused outright once the library is loaded.
+/// Trap 2.
 #[test]
 fn the_setting_cannot_be_set() {
     let story = Notes::new();
@@ -53,6 +54,7 @@ fn the_setting_cannot_be_set() {
 }
 
 /// Until the library is loaded, a placeholder can hold anything.
+/// Trap 2.
 #[test]
 fn a_placeholder_set_before_the_library_loads_is_dropped() {
     let story = Notes::new();
@@ -72,6 +74,7 @@ fn a_placeholder_set_before_the_library_loads_is_dropped() {
     is_nobody(&mut app);
 }
 
+/// Trap 2.
 #[test]
 fn start_up_options_are_refused_or_dropped_with_a_preloaded_library() {
     for setting in ["shared_preload_libraries=rolecall", "session_preload_libraries=rolecall"] {
@@ -88,6 +91,7 @@ fn start_up_options_are_refused_or_dropped_with_a_preloaded_library() {
 }
 
 /// Not even who may set the parameter: only authenticate() writes it.
+/// Trap 2.
 #[test]
 fn a_right_to_set_the_parameter_is_of_no_use() {
     let story = Notes::new();
@@ -105,6 +109,7 @@ fn a_right_to_set_the_parameter_is_of_no_use() {
     run(&mut admin, &format!("REVOKE SET ON PARAMETER rolecall.identity FROM {}", story.app));
 }
 
+/// Trap 33.
 #[test]
 fn the_tables_are_closed() {
     let story = Notes::new();
@@ -140,6 +145,7 @@ fn the_tables_are_closed() {
     );
 }
 
+/// CVE-2026-14680.
 #[test]
 fn internal_functions_cannot_be_called() {
     let story = Notes::new();
@@ -164,6 +170,7 @@ fn internal_functions_cannot_be_called() {
     is_nobody(&mut app);
 }
 
+/// Trap 33.
 #[test]
 fn a_token_cannot_be_made_up() {
     let story = Notes::new();
@@ -212,6 +219,7 @@ fn a_token_of_another_database_is_refused() {
     assert_eq!(sqlstate(app.execute("SELECT rolecall.authenticate($1)", &[&there.alice])).0, "28000");
 }
 
+/// Trap 4.
 #[test]
 fn another_identitys_prepared_statement_shows_ones_own_rows() {
     let story = Notes::new();
@@ -226,6 +234,7 @@ fn another_identitys_prepared_statement_shows_ones_own_rows() {
 }
 
 /// A function that runs as somebody with more rights must not be able to pass its caller off as another.
+/// CVE-2022-1552.
 #[test]
 fn an_identity_cannot_be_taken_inside_a_security_restricted_operation() {
     let story = Notes::new();
@@ -244,6 +253,7 @@ fn an_identity_cannot_be_taken_inside_a_security_restricted_operation() {
 }
 
 /// Names that the attacker makes are not what policies call.
+/// CVE-2018-1058.
 #[test]
 fn a_search_path_full_of_traps_changes_nothing() {
     let story = Notes::new();
@@ -268,6 +278,7 @@ fn a_search_path_full_of_traps_changes_nothing() {
 }
 
 /// A cheap function in the WHERE clause must not be shown rows before the policy has chosen them.
+/// Trap 25, CVE-2019-10130.
 #[test]
 fn a_leaky_function_sees_no_hidden_row() {
     let story = Notes::new();

@@ -33,6 +33,7 @@ fn a_password_gives_a_token_and_a_token_an_identity() {
     assert_eq!(who["roles"], serde_json::json!(["guest"]));
 }
 
+/// Trap 1.
 #[test]
 fn an_identity_ends_with_its_transaction() {
     let story = Notes::new();
@@ -48,6 +49,7 @@ fn an_identity_ends_with_its_transaction() {
     }
 }
 
+/// Trap 1.
 #[test]
 fn an_identity_for_the_session_lasts_until_it_is_given_up() {
     let story = Notes::new();
@@ -63,6 +65,7 @@ fn an_identity_for_the_session_lasts_until_it_is_given_up() {
     }
 }
 
+/// Trap 1.
 #[test]
 fn rollback_restores_who_acted_before() {
     let story = Notes::new();
@@ -80,6 +83,7 @@ fn rollback_restores_who_acted_before() {
     assert_eq!(notes(&mut app), BOBS);
 }
 
+/// Trap 1.
 #[test]
 fn savepoints_and_exception_blocks_restore_who_acted_before() {
     let story = Notes::new();
@@ -124,6 +128,7 @@ fn a_batch_may_begin_with_authenticate() {
     assert_eq!(notes(&mut app), 0, "the batch was one transaction");
 }
 
+/// Trap 6.
 #[test]
 fn parallel_workers_act_as_the_same_user() {
     let story = Notes::new();
@@ -154,6 +159,7 @@ fn parallel_workers_act_as_the_same_user() {
     assert_eq!(one::<i64>(&mut app, unfolded), 10 * BOBS);
 }
 
+/// Trap 33.
 #[test]
 fn an_expired_login_is_refused_at_the_next_statement() {
     let story = Notes::new();
@@ -192,6 +198,7 @@ fn a_deleted_user_is_refused_at_the_next_statement() {
     assert_eq!(sqlstate(app.execute("SELECT rolecall.authenticate($1)", &[&story.alice])).0, "28000");
 }
 
+/// Trap 34, CVE-2026-14672.
 #[test]
 fn a_wrong_name_and_a_wrong_password_are_told_apart_by_nothing() {
     let story = Notes::new();

@@ -34,6 +34,7 @@ fn seen(app: &mut Client, tables: &[&str]) -> Vec<i64> {
     tables.iter().map(|table| one(app, &format!("SELECT count(*) FROM {table}"))).collect()
 }
 
+/// Trap 20.
 #[test]
 fn a_partition_read_directly_has_the_parents_rules() {
     let (_story, mut admin, mut app) = letters();
@@ -52,6 +53,7 @@ fn a_partition_read_directly_has_the_parents_rules() {
     );
 }
 
+/// Trap 20.
 #[test]
 fn later_partitions_and_children_have_them_too() {
     let (_story, mut admin, mut app) = letters();
@@ -115,6 +117,7 @@ fn whoever_owns_the_table_may_add_partitions() {
 }
 
 /// A partition that is made while the rules change has the new ones.
+/// Trap 20.
 #[test]
 fn a_partition_made_meanwhile_misses_no_change() {
     let (story, mut admin, mut app) = letters();

@@ -19,6 +19,7 @@ fn fail(client: &mut Client, username: &str) -> Duration {
     time
 }
 
+/// Trap 34.
 #[test]
 fn a_weak_password_is_refused_with_the_reason() {
     let database = database();
@@ -53,6 +54,7 @@ fn a_weak_password_is_refused_with_the_reason() {
     refused(&mut client, register, "22023", "is too easy to guess");
 }
 
+/// Trap 34.
 #[test]
 fn failures_slow_a_name_down_until_the_right_password_comes() {
     let database = database();
@@ -80,6 +82,7 @@ fn failures_slow_a_name_down_until_the_right_password_comes() {
     assert!(start.elapsed() < Duration::from_secs(8), "the right password has cleared the count");
 }
 
+/// Trap 34.
 #[test]
 fn many_connections_try_no_faster_than_one() {
     let database = database();
@@ -119,6 +122,7 @@ fn many_connections_try_no_faster_than_one() {
     assert!(refused >= 8 && checked.len() <= 12, "{refused} refused, {} checked", checked.len());
 }
 
+/// Trap 34, CVE-2026-14672.
 #[test]
 fn the_time_of_an_answer_tells_neither_user_nor_hash() {
     let database = database();

@@ -3,6 +3,7 @@
 use crate::support::*;
 use rolecall_tests::sqlstate;
 
+/// Trap 11.
 #[test]
 fn nothing_is_allowed_until_it_is_said() {
     let story = Notes::new();
@@ -53,6 +54,7 @@ fn a_permission_is_for_its_role_action_and_rows() {
     assert_eq!(column(&mut app, "SELECT id FROM notes WHERE id < 110"), ["5"]);
 }
 
+/// Trap 17.
 #[test]
 fn what_is_written_must_match() {
     let story = Notes::new();
@@ -75,6 +77,7 @@ fn what_is_written_must_match() {
 }
 
 /// A draft may be handed in, but nothing that was handed in may be changed.
+/// Trap 17.
 #[test]
 fn the_new_row_has_a_condition_of_its_own() {
     let story = Notes::new();
@@ -114,6 +117,7 @@ fn the_new_row_has_a_condition_of_its_own() {
     }
 }
 
+/// Trap 17.
 #[test]
 fn one_changes_only_what_one_can_read() {
     let story = Notes::new();
@@ -137,6 +141,7 @@ fn one_changes_only_what_one_can_read() {
     assert_eq!(one::<i64>(&mut admin, "SELECT count(*) FROM letters"), 1);
 }
 
+/// Trap 22.
 #[test]
 fn a_foreign_policy_cannot_widen_access() {
     let story = Notes::new();
@@ -149,6 +154,7 @@ fn a_foreign_policy_cannot_widen_access() {
     assert_eq!(app.execute("DELETE FROM notes", &[]).unwrap(), BOBS as u64);
 }
 
+/// Trap 5.
 #[test]
 fn the_gate_costs_no_second_evaluation() {
     let story = Notes::new();
@@ -158,6 +164,7 @@ fn the_gate_costs_no_second_evaluation() {
     assert_eq!(plan.matches("user_id").count(), 2, "once as the recheck, once as the index condition: {plan}");
 }
 
+/// Trap 31.
 #[test]
 fn an_unchanged_policy_is_not_touched() {
     let story = Notes::new();
@@ -177,6 +184,7 @@ fn an_unchanged_policy_is_not_touched() {
 }
 
 /// An administrator with an old snapshot does not see what another has just allowed, and must not compile it away.
+/// Trap 31.
 #[test]
 fn administrators_at_the_same_time_lose_nothing_of_each_other() {
     let story = Notes::new();
@@ -208,6 +216,7 @@ fn unprotect_leaves_nothing_behind() {
     assert_eq!(notes(&mut app), 0, "its permissions were forgotten");
 }
 
+/// Trap 30.
 #[test]
 fn dropping_the_extension_leaves_tables_closed() {
     let story = Notes::new();
@@ -215,6 +224,7 @@ fn dropping_the_extension_leaves_tables_closed() {
     assert_eq!(notes(&mut story.connect()), 0);
 }
 
+/// Trap 35.
 #[test]
 fn odd_names_are_quoted() {
     let story = Notes::new();

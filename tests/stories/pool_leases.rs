@@ -1,29 +1,29 @@
 //! What becomes of messages that nobody ends: leases, expiry, dead letters.
 
-use crate::pools::{Buyers, payload, receive, send, sleep};
+use crate::pools::{Buyers, payload, receive, send};
 use crate::support::*;
 use serde_json::{Value, json};
 
 #[test]
 fn what_a_consumer_does_not_end_goes_to_another_one() {
     let mut it = Buyers::new();
-    let sent = it.send("'role:Buyers', '1'");
-    assert_eq!(receive(&mut it.john, "'200 milliseconds'")["attempts"], 1);
+    let sent = it.send("'role:Buyers', '1', NULL");
+    assert_eq!(receive(&mut it.john, "'2 minutes'")["attempts"], 1);
     assert_eq!(receive(&mut it.maria, ""), Value::Null);
-    run(&mut it.john, &format!("SELECT rolecall.extend({sent}, '600 milliseconds')"));
-    sleep(300);
+    run(&mut it.john, &format!("SELECT rolecall.extend({sent}, '6 minutes')"));
+    it.elapse("3 minutes");
     assert_eq!(receive(&mut it.maria, ""), Value::Null, "the lease was extended");
-    sleep(400);
+    it.elapse("4 minutes");
     let got = receive(&mut it.maria, "");
     assert_eq!((&got["message"], &got["attempts"]), (&json!(sent), &json!(2)));
     refused(&mut it.john, &format!("SELECT rolecall.done({sent}, '\"late\"')"), "55000", "not yours");
-    it.send("'role:Buyers', '3'");
+    it.send("'role:Buyers', '3', NULL");
     assert_eq!(payload(&mut it.maria, ""), 3);
     run(&mut it.maria, &format!("SELECT rolecall.busy({sent}), rolecall.extend({sent} + 1, '1 hour')"));
-    let states = "SELECT concat_ws(' ', state, due > now() + interval '50 minutes') FROM rolecall.messages ORDER BY id";
+    let states = "SELECT concat_ws(' ', state, state = 'leased' AND due > now() + interval '50 minutes') FROM rolecall.messages ORDER BY id";
     assert_eq!(column(&mut it.admin, states), ["ready f", "leased t"], "the one and not the other");
     run(&mut it.maria, &format!("SELECT rolecall.done({sent} + 1)"));
-    sleep(1100);
+    it.elapse("2 seconds");
     assert_eq!(payload(&mut it.maria, ""), 1);
     // A transaction that fails gives it back at once.
     run(&mut it.maria, &format!("SELECT rolecall.done({sent})"));
@@ -38,18 +38,18 @@ fn what_a_consumer_does_not_end_goes_to_another_one() {
 #[test]
 fn who_is_busy_hands_the_message_to_somebody_else() {
     let mut it = Buyers::new();
-    let sent = it.send("'role:Buyers', '1'");
+    let sent = it.send("'role:Buyers', '1', NULL");
     for (first, second) in [(0, 1), (1, 0)] {
         let mut both = [&mut it.john, &mut it.maria];
         assert_eq!(payload(both[first], ""), 1);
-        run(both[first], &format!("SELECT rolecall.busy({sent}, '400 milliseconds')"));
+        run(both[first], &format!("SELECT rolecall.busy({sent}, '4 minutes')"));
         assert_eq!(receive(both[first], ""), Value::Null, "not to oneself");
         assert_eq!(payload(both[second], ""), 1);
-        run(both[second], &format!("SELECT rolecall.busy({sent}, '400 milliseconds')"));
+        run(both[second], &format!("SELECT rolecall.busy({sent}, '4 minutes')"));
         for client in &mut both {
             assert_eq!(receive(client, ""), Value::Null, "both are busy");
         }
-        sleep(450);
+        it.elapse("5 minutes");
     }
     let got = receive(&mut it.john, "");
     assert_eq!((&got["payload"], &got["attempts"]), (&json!(1), &json!(5)));
@@ -60,10 +60,10 @@ fn who_is_busy_hands_the_message_to_somebody_else() {
 fn an_expired_message_is_never_handed_out_and_its_sender_hears_so() {
     let mut it = Buyers::new();
     run(&mut it.admin, "SELECT rolecall.grant_role('Buyers', 'outsider')");
-    let sent = send(&mut it.outsider, r#"'role:Buyers', '{"a": 1}', '100 milliseconds', 'outsider'"#);
+    let sent = send(&mut it.outsider, r#"'role:Buyers', '{"a": 1}', '1 minute', 'outsider'"#);
     let forever = it.send("'role:Buyers', '2', NULL, priority => 9");
     run(&mut it.admin, "SELECT rolecall.revoke_role('Buyers', 'outsider')");
-    sleep(150);
+    it.elapse("2 minutes");
     // Somebody else is seeing to it.
     run(&mut it.admin, "BEGIN; SELECT FROM rolecall.messages WHERE id <> 2 FOR UPDATE");
     assert_eq!(receive(&mut it.john, "")["message"], forever);
@@ -80,17 +80,20 @@ fn an_expired_message_is_never_handed_out_and_its_sender_hears_so() {
     // Nor before anybody has looked for what is overdue.
     run(&mut it.admin, "DELETE FROM rolecall.messages");
     assert_eq!(receive(&mut it.john, ""), Value::Null);
-    for (payload, expiry) in [(5, "'1 millisecond'"), (6, "NULL")] {
-        it.send(&format!("'role:Buyers', '{payload}', {expiry}"));
-    }
-    sleep(5);
+    let expired = it.send("'role:Buyers', '5'");
+    it.send("'role:Buyers', '6', NULL");
+    it.elapse("2 minutes");
     assert_eq!(payload(&mut it.john, ""), 6);
-    assert_eq!(one::<i64>(&mut it.admin, "SELECT rolecall.expire()"), 1);
+    // Unless John has looked himself: a connection does every second.
+    run(&mut it.admin, "SELECT rolecall.expire()");
+    let dead = format!("SELECT reason FROM rolecall.my_dead_letters WHERE message = {expired}");
+    assert_eq!(column(&mut it.admin, &dead), ["expired"]);
     // It dies while somebody has it and lets the lease end, too.
-    it.send("'role:Buyers', '3', '100 milliseconds'");
-    assert_eq!(payload(&mut it.john, "'150 milliseconds'"), 3);
+    it.send("'role:Buyers', '3', '1 minute'");
+    assert_eq!(payload(&mut it.john, "'5 minutes'"), 3);
+    it.elapse("2 minutes");
     assert_eq!(one::<i64>(&mut it.outsider, "SELECT rolecall.expire()"), 0, "a lease goes before");
-    sleep(200);
+    it.elapse("4 minutes");
     assert_eq!(one::<i64>(&mut it.outsider, "SELECT rolecall.expire()"), 1);
     assert_eq!(one::<i64>(&mut it.outsider, "SELECT rolecall.expire()"), 0);
 }
@@ -98,10 +101,10 @@ fn an_expired_message_is_never_handed_out_and_its_sender_hears_so() {
 #[test]
 fn a_message_whose_consumers_die_ten_times_is_not_handed_out_again() {
     let mut it = Buyers::new();
-    let sent = it.send("'role:Buyers', '1', reply_to => 'buyer_Maria'");
+    let sent = it.send("'role:Buyers', '1', NULL, reply_to => 'buyer_Maria'");
     for attempt in 1..=10 {
-        assert_eq!(receive(&mut it.john, "'1 millisecond', 'role:Buyers'")["attempts"], attempt);
-        sleep(3);
+        assert_eq!(receive(&mut it.john, "'1 minute', 'role:Buyers'")["attempts"], attempt);
+        it.elapse("2 minutes");
     }
     assert_eq!(receive(&mut it.john, ""), Value::Null);
     assert_eq!(receive(&mut it.maria, "")["in_reply_to"], sent);

@@ -1,6 +1,6 @@
 //! Who waits for messages is woken, and what he waits for follows his roles.
 
-use crate::pools::{Buyers, payload, receive, send, sleep};
+use crate::pools::{Buyers, payload, receive, send};
 use crate::support::*;
 use postgres::Client;
 use postgres::fallible_iterator::FallibleIterator;
@@ -69,15 +69,15 @@ fn whoever_listens_is_woken_by_what_he_may_receive() {
     assert_eq!(payload(&mut it.maria, ""), 3);
     settle(&mut it.maria);
     // What somebody hands back, and what he has had too long.
-    let sent = it.send("'role:Buyers', '4'");
+    let sent = it.send("'role:Buyers', '4', NULL");
     assert!(is_woken(&mut it.maria));
     assert_eq!(payload(&mut it.robot, ""), 4);
     settle(&mut it.maria);
     run(&mut it.robot, &format!("SELECT rolecall.busy({sent})"));
     assert!(is_woken(&mut it.maria));
     notified(&mut it.john, 50);
-    assert_eq!(payload(&mut it.maria, "'1 millisecond'"), 4);
-    sleep(5);
+    assert_eq!(payload(&mut it.maria, "'1 minute'"), 4);
+    it.elapse("2 minutes");
     run(&mut it.outsider, "SELECT rolecall.expire()");
     assert!(is_woken(&mut it.john));
     assert_eq!(payload(&mut it.john, ""), 4);
@@ -124,6 +124,7 @@ fn a_member_who_is_added_while_he_waits_is_woken() {
 }
 
 /// Whatever takes the role: he is woken once, gets nothing, and what he goes on listening to is dead; the others hear on.
+/// Trap 10.
 #[test]
 fn a_member_who_is_removed_while_he_waits_hears_nothing_any_more() {
     let token = |it: &mut Buyers| -> String {

@@ -134,6 +134,7 @@ fn prepare(client: &mut Client) {
 }
 
 /// There is no DISCARD ALL between transactions: statements that others prepared stay, identities do not.
+/// Trap 32.
 #[test]
 fn in_transaction_mode_an_identity_ends_with_its_transaction() {
     through_pgbouncer("transaction", |pooler, person, tally, rounds| {
@@ -163,6 +164,7 @@ fn in_transaction_mode_an_identity_ends_with_its_transaction() {
 }
 
 /// A client leaves without logging out; DISCARD ALL makes the connection nobody's before the next gets it.
+/// Trap 32.
 #[test]
 fn in_session_mode_an_identity_ends_with_its_session() {
     through_pgbouncer("session", |pooler, person, tally, rounds| {

@@ -57,6 +57,7 @@ fn triggers(client: &mut Client) -> Vec<String> {
     )
 }
 
+/// Trap 28.
 #[test]
 fn a_row_is_its_writers_whatever_he_says() {
     let Tasks { mut admin, mut app, wim, dora, .. } = Tasks::new();
@@ -85,6 +86,7 @@ fn a_row_is_its_writers_whatever_he_says() {
 }
 
 /// The trigger is a convenience; it is the policies that keep the values.
+/// Trap 28.
 #[test]
 fn without_the_trigger_the_row_is_refused() {
     let Tasks { mut admin, mut app, wim, login, .. } = Tasks::new();
@@ -171,6 +173,7 @@ fn an_update_is_preset_too_and_new_values_must_still_pass() {
     refused(&mut app, "UPDATE tasks SET title = 'y'", "42501", "row-level security");
 }
 
+/// Trap 7.
 #[test]
 fn prepared_writes_follow_the_identity() {
     let Tasks { mut admin, mut app, wim, mia, dora, .. } = Tasks::new();

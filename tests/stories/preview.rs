@@ -51,6 +51,7 @@ fn preview_lends_no_privileges() {
 }
 
 /// Who owns a type may make a cast to JSON, which must not run with the extension's powers.
+/// CVE-2026-116303.
 #[test]
 fn preview_runs_no_cast_of_somebody_elses() {
     let database = database();
@@ -96,4 +97,19 @@ fn a_row_given_as_json_matches_as_it_would_in_the_table() {
     }
     refused(&mut app, "SELECT rolecall.matches('books', '{}', '[]')", "22023", "candidate");
     refused(&mut app, "SELECT rolecall.matches('books', '{\"x\": {}}', '{}')", "22023", "unknown field");
+}
+
+/// serde_json, which pgrx reads jsonb with, gives up sooner than PostgreSQL.
+/// Trap 35.
+#[test]
+fn rows_that_nest_deeply_are_shown_too() {
+    let database = database();
+    let mut admin = database.admin();
+    run(
+        &mut admin,
+        "CREATE TABLE deep AS SELECT n, (repeat('[', 4000) || n || repeat(']', 4000))::jsonb AS x FROM generate_series(1, 300) n;
+         SELECT rolecall.protect('deep')",
+    );
+    let shown = "SELECT count(*) FROM rolecall.preview('deep', '{}') AS shown JOIN deep d ON shown = to_jsonb(d)";
+    assert_eq!(one::<i64>(&mut admin, shown), 300);
 }

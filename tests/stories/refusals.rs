@@ -11,6 +11,7 @@ fn refusal(client: &mut postgres::Client, sql: &str) -> (String, String) {
     (error.message().to_owned(), error.hint().unwrap_or_default().to_owned())
 }
 
+/// Trap 16.
 #[test]
 fn a_refused_row_names_the_rules_of_ones_own_roles() {
     let story = Notes::new();

@@ -386,6 +386,7 @@ fn first_difference(cases: u32, worlds: u32, is_broken: bool) -> Option<String> 
     None
 }
 
+/// Trap 23.
 #[test]
 fn related_rows_decide_as_the_language_says() {
     let cases = std::env::var("ROLECALL_FILTERS").map_or(4_000, |cases| cases.parse().unwrap());

@@ -97,6 +97,7 @@ fn one_row_is_looked_up_by_its_key() {
     }
 }
 
+/// Trap 6.
 #[test]
 fn parallel_plans_are_kept() {
     let (_database, mut admin, mut app) = posts();

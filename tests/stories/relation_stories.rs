@@ -35,6 +35,7 @@ fn editors_of_a_company_update_its_authors_posts() {
     assert!(update(&mut ann).is_empty());
 }
 
+/// Trap 21.
 #[test]
 fn rules_of_related_tables_do_not_run_into_each_other() {
     let house = House::new();
@@ -104,6 +105,7 @@ fn a_rule_needs_no_privilege_on_what_it_reads_and_lends_none() {
     assert_eq!(column(&mut admin, &format!("SELECT r ->> 'id' FROM rolecall.preview('posts', '{filter}') r")), ["p1"]);
 }
 
+/// Trap 35.
 #[test]
 fn names_and_values_are_never_sql() {
     let database = database();
@@ -191,6 +193,7 @@ fn partitions_and_children_have_rules_over_relations_too() {
     }
 }
 
+/// Trap 24.
 #[test]
 fn keys_of_other_types_and_collations_are_compared() {
     let database = database();

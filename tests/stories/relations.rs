@@ -165,6 +165,7 @@ fn variables_in_related_rows_are_the_readers() {
 }
 
 /// Contract 6, rule 8.
+/// Trap 23.
 #[test]
 fn an_absent_variable_shows_no_more() {
     let house = House::new();

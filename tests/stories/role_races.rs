@@ -13,6 +13,7 @@ fn backend(client: &mut Client) -> i32 {
 }
 
 /// Each session makes one link of a ring, all at once: the ring never closes.
+/// Trap 31.
 #[test]
 fn no_ring_of_roles_closes() {
     let database = database();
@@ -63,6 +64,7 @@ fn no_ring_of_roles_closes() {
     }
 }
 
+/// Trap 31.
 #[test]
 fn a_running_query_ends_with_the_roles_it_began_with() {
     let story = Notes::new();

@@ -56,6 +56,7 @@ fn a_cycle_is_refused() {
     run(&mut admin, "SELECT rolecall.grant_role('c', 'role:a')");
 }
 
+/// Trap 31.
 #[test]
 fn a_cycle_that_two_sessions_build_at_once_is_refused() {
     for isolation in ["READ COMMITTED", "REPEATABLE READ"] {
@@ -124,6 +125,7 @@ fn an_open_transaction_sees_a_change_too() {
 
 /// A prepared statement that repeats in one transaction takes no new lock, so PostgreSQL does not look whether its plan
 /// still holds. The plan for the former roles is refused, and right at the next try.
+/// Trap 7.
 #[test]
 fn a_plan_for_former_roles_is_refused_not_run() {
     let story = Notes::new();

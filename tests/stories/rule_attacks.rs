@@ -81,7 +81,7 @@ impl Firm {
     }
 
     /// All that bob may not change, and how many rows he has that he may not have.
-    fn others(&mut self) -> (String, i64) {
+    pub fn others(&mut self) -> (String, i64) {
         let rest = "SELECT md5(string_agg(p::text, '|' ORDER BY id)) FROM papers p WHERE id BETWEEN 6 AND 99999";
         let wrong = "SELECT count(*) FROM papers WHERE (id < 6 OR id > 99999) AND (owner_id, project_id) IS DISTINCT FROM ('bob', 1)";
         (one(&mut self.admin, rest), one(&mut self.admin, wrong))
@@ -268,6 +268,7 @@ fn survives<'a>(firm: &mut Firm, scripts: impl Iterator<Item = &'a str>, table: 
     }
 }
 
+/// Trap 19.
 #[test]
 fn nobody_reads_more_through_relations() {
     let mut firm = Firm::new();
@@ -292,6 +293,7 @@ fn nobody_reads_other_columns() {
     survives(&mut firm, READS.iter().copied(), "papers_exposed", "hidden body");
 }
 
+/// Trap 19, CVE-2026-120154.
 #[test]
 fn nobody_writes_more() {
     let mut firm = Firm::new();
@@ -309,6 +311,7 @@ fn nobody_writes_more() {
 }
 
 /// A plan or a cursor made as one user gives another only his own rows.
+/// Trap 7.
 #[test]
 fn plans_and_cursors_follow_the_identity() {
     let Firm { database, mut admin, app, bob, ann } = Firm::new();
@@ -362,6 +365,7 @@ fn plans_and_cursors_follow_the_identity() {
 }
 
 /// Whatever the plan, with workers or without.
+/// Trap 6.
 #[test]
 fn every_plan_gives_the_same_rows() {
     let Firm { database, mut admin, app, bob, ann } = Firm::new();

@@ -195,6 +195,7 @@ fn a_test_of_a_constant_folds_away() {
     assert_eq!(one::<i64>(&mut app, "SELECT count(*) FROM sheets"), 1);
 }
 
+/// Trap 6.
 #[test]
 fn parallel_workers_test_scopes_too() {
     let (story, mut admin, mut app) = press();

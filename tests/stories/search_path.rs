@@ -5,6 +5,7 @@ use crate::support::*;
 
 /// Calls everything that rolecall offers where other people's functions and operators come first: a superuser must not
 /// run them unknowingly, nor must what rolecall does for somebody.
+/// Trap 8, CVE-2018-1058.
 #[test]
 fn nothing_of_rolecall_runs_what_somebody_else_has_made() {
     let mut firm = Firm::new();

@@ -50,6 +50,7 @@ fn holds_none(place: &str, text: &str, secrets: &[String]) {
     }
 }
 
+/// Trap 34.
 #[test]
 fn a_failing_statements_text_is_not_logged() {
     let cluster = Cluster::start(&["log_min_error_statement=error", "log_error_verbosity=verbose"]);
@@ -72,6 +73,7 @@ fn with_parameters_unlogged_no_setting_logs_a_secret() {
     holds_none("the log", &log, &secrets);
 }
 
+/// Trap 34.
 #[test]
 fn statistics_and_dumps_hold_no_secret() {
     let cluster = Cluster::start(&["shared_preload_libraries=pg_stat_statements", "pg_stat_statements.track=all"]);
@@ -91,6 +93,7 @@ fn statistics_and_dumps_hold_no_secret() {
     holds_none("the dump", &dump, &secrets);
 }
 
+/// Trap 10.
 #[test]
 fn a_running_statements_text_is_not_shown() {
     let database = database();
@@ -107,6 +110,7 @@ fn a_running_statements_text_is_not_shown() {
     sleeping.join().unwrap();
 }
 
+/// Trap 26.
 #[test]
 fn errors_repeat_no_secret() {
     let mut admin = database().admin();

@@ -31,6 +31,7 @@ pub fn replicated(test: impl FnOnce(&Replicated<'_>)) {
     test(&Replicated { primary: &primary, standby: &standby, story: Notes::in_database(primary.database()) });
 }
 
+/// Trap 10.
 #[test]
 fn a_standby_enforces_like_its_primary() {
     replicated(|pair| {

@@ -96,6 +96,7 @@ fn tokens_without_a_defect_are_accepted() {
     }
 }
 
+/// Trap 33.
 #[test]
 fn the_algorithm_is_the_keys_and_not_the_tokens_choice() {
     let mut world = World::new();
@@ -123,6 +124,7 @@ fn the_algorithm_is_the_keys_and_not_the_tokens_choice() {
 }
 
 /// The public key is known to everybody: it must not serve as the secret of HS256, in whatever form a library has it.
+/// Trap 33.
 #[test]
 fn a_public_key_is_no_secret() {
     let mut world = World::new();
@@ -164,6 +166,7 @@ fn public_key(jwk: &Value) -> (Vec<u8>, Vec<u8>) {
     (raw, spki)
 }
 
+/// Trap 33.
 #[test]
 fn a_key_id_names_a_key_or_nothing() {
     let mut world = World::new();
@@ -209,6 +212,7 @@ fn a_key_id_names_a_key_or_nothing() {
 }
 
 /// A header can carry a key, or say where there is one. Neither is looked at.
+/// Trap 33.
 #[test]
 fn a_token_does_not_bring_its_key() {
     let mut world = World::new();
@@ -226,6 +230,7 @@ fn a_token_does_not_bring_its_key() {
     }
 }
 
+/// Trap 33.
 #[test]
 fn a_key_signs_for_its_own_issuer_only() {
     let mut world = World::new();
@@ -262,6 +267,7 @@ fn a_key_signs_for_its_own_issuer_only() {
     }
 }
 
+/// Trap 33.
 #[test]
 fn a_token_has_three_parts_of_json() {
     let mut world = World::new();
@@ -304,6 +310,7 @@ fn a_token_has_three_parts_of_json() {
     }
 }
 
+/// Trap 33.
 #[test]
 fn claims_are_what_they_should_be() {
     let mut world = World::new();

@@ -20,6 +20,7 @@ fn jwks(client: &mut postgres::Client) -> Vec<Value> {
     serde_json::from_str::<Value>(&keys).expect("JSON")["keys"].as_array().expect("a list").clone()
 }
 
+/// Trap 33.
 #[test]
 fn every_algorithm_signs_and_former_keys_still_verify() {
     let story = Notes::new();

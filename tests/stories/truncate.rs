@@ -2,6 +2,7 @@
 
 use crate::support::*;
 
+/// Trap 12.
 #[test]
 fn only_administrators_empty_a_protected_table() {
     let story = Notes::new();

@@ -28,13 +28,30 @@ pub(super) struct Key {
     pub name: String,
 }
 
+/// How deep a document may nest: a filter as deep as those may be, each level an object in a list.
+const MAX_DEPTH: usize = 2 * crate::filter::MAX_DEPTH + 16;
+const STACK: usize = 16 << 20;
+
 impl Node {
-    /// Reads one document.
+    /// Reads one document. That takes some 30 kB of stack a level without optimisation, more than a thread need have.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
-        serde_saphyr::from_str(text).map_err(|error| {
+        std::thread::scope(|scope| {
+            let reader = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || Self::read(text));
+            reader.expect("a thread starts").join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    fn read(text: &str) -> Result<Self, SpecError> {
+        let options = serde_saphyr::options! { budget: serde_saphyr::budget! { max_depth: MAX_DEPTH } };
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| {
             let at = error.location().map(at).unwrap_or_default();
             let message = error.without_snippet().to_string();
-            let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+            let message = match message.split(" at line ").next().unwrap_or_default() {
+                deep if deep == "recursion limit exceeded" || deep.starts_with("budget breached: Depth") => {
+                    format!("it nests deeper than {MAX_DEPTH} levels")
+                }
+                message => message.to_owned(),
+            };
             SpecError::new(at, "", message)
         })
     }

@@ -292,3 +292,15 @@ proptest! {
         let _ = Spec::parse(&text).and_then(|spec| spec.expand());
     }
 }
+
+/// A filter as deep as filters may be is read, and text that nests without end does not take the program down.
+#[test]
+fn text_nests_as_deep_as_filters() {
+    for text in ["[".repeat(3000), "{a: ".repeat(3000), "- ".repeat(3000)] {
+        assert_eq!(Spec::parse(&text).unwrap_err().to_string(), "line 1: it nests deeper than 80 levels");
+    }
+    let levels = crate::filter::MAX_DEPTH - 1;
+    let filter = format!("{}{{}}{}", "{AND: [".repeat(levels), "]}".repeat(levels));
+    let permission = format!("{{role: r, action: select, filter: {filter}}}");
+    Spec::parse(&format!("rolecall: {{roles: {{r: }}, tables: {{s.t: {{permissions: [{permission}]}}}}}}")).unwrap();
+}
