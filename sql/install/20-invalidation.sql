@@ -1,5 +1,5 @@
 -- Every backend keeps what it looked up about its identity. A change here tells all of them, hot standbys included, to
--- look again. ENABLE ALWAYS: also under logical replication and restores.
+-- look again. ENABLE ALWAYS: also while a dump is restored.
 CREATE FUNCTION rolecall.invalidate_sessions() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'invalidate_sessions_wrapper';
 COMMENT ON FUNCTION rolecall.invalidate_sessions() IS 'Makes every session look its roles up again';
@@ -37,3 +37,17 @@ ALTER TABLE rolecall.settings ENABLE ALWAYS TRIGGER invalidate_sessions;
 CREATE TRIGGER invalidate_sessions AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE
     ON rolecall.role_scopes FOR EACH STATEMENT EXECUTE FUNCTION rolecall.invalidate_sessions();
 ALTER TABLE rolecall.role_scopes ENABLE ALWAYS TRIGGER invalidate_sessions;
+
+-- What logical replication brings fires no statement's triggers, but rows' do. Only there, so that elsewhere no row costs
+-- anything.
+DO $$
+DECLARE
+    name regclass;
+BEGIN
+    FOR name IN SELECT tgrelid FROM pg_trigger
+                 WHERE tgname = 'invalidate_sessions' AND tgfoid = 'rolecall.invalidate_sessions()'::regprocedure LOOP
+        EXECUTE format('CREATE TRIGGER invalidate_replicated AFTER INSERT OR UPDATE OR DELETE ON %s
+            FOR EACH ROW EXECUTE FUNCTION rolecall.invalidate_sessions()', name);
+        EXECUTE format('ALTER TABLE %s ENABLE REPLICA TRIGGER invalidate_replicated', name);
+    END LOOP;
+END $$;

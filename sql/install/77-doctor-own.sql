@@ -63,9 +63,11 @@ SELECT 'error', 'own-policy', format('%I on %s', p.polname, o.name), format('DRO
   FROM own o JOIN pg_policy p ON o.kind = 'TABLE' AND p.polrelid = o.objid
  UNION ALL
 SELECT 'error', 'own-trigger', format('%I on %s', t.tgname, o.name),
-       format('ALTER TABLE %s ENABLE %sTRIGGER %I;', o.name, CASE WHEN f.proname IN (SELECT function FROM always) THEN 'ALWAYS ' ELSE '' END, t.tgname)
-  FROM own o JOIN pg_trigger t ON o.relkind = 'r' AND t.tgrelid = o.objid AND NOT t.tgisinternal JOIN pg_proc f ON f.oid = t.tgfoid
- WHERE t.tgenabled NOT IN ('A', 'O') OR t.tgenabled = 'O' AND f.proname IN (SELECT function FROM always)
+       format('ALTER TABLE %s ENABLE %sTRIGGER %I;', o.name, CASE wanted WHEN 'A' THEN 'ALWAYS ' WHEN 'R' THEN 'REPLICA ' ELSE '' END, t.tgname)
+  FROM own o JOIN pg_trigger t ON o.relkind = 'r' AND t.tgrelid = o.objid AND NOT t.tgisinternal JOIN pg_proc f ON f.oid = t.tgfoid,
+       LATERAL (SELECT CASE WHEN t.tgname = 'invalidate_replicated' THEN 'R'
+                            WHEN f.proname IN (SELECT function FROM always) THEN 'A' ELSE 'O' END) w (wanted)
+ WHERE t.tgenabled NOT IN ('A', wanted)
  UNION ALL
 SELECT 'error', 'event-trigger', evtname::text, format('ALTER EVENT TRIGGER %I ENABLE ALWAYS;', evtname)
   FROM pg_event_trigger t JOIN member m ON m.classid = 'pg_event_trigger'::regclass AND m.objid = t.oid WHERE evtenabled <> 'A'

@@ -115,6 +115,11 @@ impl Cluster {
         database
     }
 
+    /// A database that is there, as on a standby.
+    pub fn existing_database(&self, name: &str) -> Database<'_> {
+        Database::new(self, name.to_owned())
+    }
+
     /// The directory of the server's socket: what `PGHOST` wants.
     pub fn socket(&self) -> &Path {
         self.scratch.path()

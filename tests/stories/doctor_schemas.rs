@@ -275,6 +275,11 @@ pub const OWN: &[Flaw] = &[
         "error own-trigger invalidate_sessions on rolecall.user_roles",
     ),
     (
+        "sessions keep roles they lost by replication",
+        "ALTER TABLE rolecall.user_roles ENABLE TRIGGER invalidate_replicated",
+        "error own-trigger invalidate_replicated on rolecall.user_roles",
+    ),
+    (
         "rules do not follow",
         "ALTER EVENT TRIGGER rolecall_after_drop ENABLE",
         "error event-trigger rolecall_after_drop",

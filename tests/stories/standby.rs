@@ -5,27 +5,27 @@ use postgres::Client;
 use rolecall_tests::{Cluster, sqlstate};
 
 /// What a story on a standby needs: the story on the primary and how to get to its copy.
-struct Replicated<'a> {
-    primary: &'a Cluster,
-    standby: &'a Cluster,
-    story: Notes<'a>,
+pub struct Replicated<'a> {
+    pub primary: &'a Cluster,
+    pub standby: &'a Cluster,
+    pub story: Notes<'a>,
 }
 
 impl Replicated<'_> {
     /// A connection of the application to the standby, which knows all that was committed until now.
-    fn connect(&self) -> Client {
+    pub fn connect(&self) -> Client {
         self.standby.await_replay(self.primary);
         self.standby.try_connect(&self.story.app, &self.story.database.name).expect("the application connects")
     }
 
     /// Changes something on the primary and waits until the standby has it.
-    fn change(&self, sql: &str) {
+    pub fn change(&self, sql: &str) {
         run(&mut self.story.database.admin(), sql);
         self.standby.await_replay(self.primary);
     }
 }
 
-fn replicated(test: impl FnOnce(&Replicated<'_>)) {
+pub fn replicated(test: impl FnOnce(&Replicated<'_>)) {
     let primary = Cluster::start(&[]);
     let standby = primary.standby(&[]);
     test(&Replicated { primary: &primary, standby: &standby, story: Notes::in_database(primary.database()) });
