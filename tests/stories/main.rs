@@ -125,6 +125,7 @@ mod traps_identity;
 mod traps_leaks;
 mod traps_library;
 mod traps_plans;
+mod traps_replication;
 mod traps_statements;
 mod traps_table;
 mod traps_tables;

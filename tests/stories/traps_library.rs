@@ -1,5 +1,6 @@
 //! Traps 8, 30, 31 and 35 to 37: rolecall itself, as SQL, as a library and as something that is dumped and dropped.
 
+use crate::rule_attacks::Firm;
 use crate::support::*;
 use postgres::Client;
 use rolecall_tests::sqlstate;
@@ -110,6 +111,28 @@ fn administration_does_not_wait_for_readers() {
     assert_eq!(notes(&mut app), BOBS);
     run(&mut app, "COMMIT");
     run(&mut admin, "SELECT rolecall.allow('new', 'notes', 'select')");
+}
+
+/// Trap 31. Nor where a rule has relations, presets, partitions, ACLs or a view beside it.
+#[test]
+fn what_is_said_again_changes_nothing() {
+    let mut firm = Firm::new();
+    run(
+        &mut firm.admin,
+        "CREATE TABLE plans (id int PRIMARY KEY, acl jsonb); GRANT SELECT ON plans TO PUBLIC; SELECT rolecall.protect('plans', 'acl')",
+    );
+    let mut reader = firm.database.connect(&firm.app);
+    authenticate(&mut reader, &firm.bob, true);
+    run(&mut reader, "BEGIN; SELECT * FROM papers; SELECT * FROM papers_exposed; SELECT * FROM plans");
+    let rules = "SELECT format('SELECT rolecall.allow(%L, %L, %L, %L, new_row => %L, preset => %L, columns => %L)', role, target::regclass,
+        action, filter, new_row, preset, columns) FROM rolecall.permissions UNION ALL SELECT 'SELECT rolecall.protect(''papers'')'
+        UNION ALL SELECT 'SELECT rolecall.protect(''plans'', ''acl'')'";
+    let rules = column(&mut firm.admin, rules);
+    assert!(rules.len() > 6);
+    run(&mut firm.admin, "SET lock_timeout = '5s'");
+    for rule in &rules {
+        run(&mut firm.admin, rule);
+    }
 }
 
 /// Values of each type that nobody expects.

@@ -231,6 +231,7 @@ fn a_new_row_must_be_seen_where_it_is_shown() {
         let error = error.as_db_error().unwrap();
         assert_eq!(error.code().code(), "42501", "{statement}: {error:?}");
         assert!(error.message().contains("new row violates row-level security policy"), "{statement}: {error:?}");
+        assert_eq!(error.hint(), None, "{statement}");
     }
     assert_eq!(app.execute("DELETE FROM notes", &[]).unwrap(), 0, "silently");
     assert_eq!(notes(&mut app), 0, "silently");
