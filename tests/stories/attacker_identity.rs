@@ -1,6 +1,7 @@
 //! The attacker wants to be somebody else, or to keep what somebody was.
 
 use crate::attacker_world::{Attempt, World};
+use crate::support::{authenticate, database, one, refused, run};
 use crate::{attacker_catalogs, attacker_inputs, attacker_names, attacker_reads, attacker_writes};
 use rolecall_tests::Cluster;
 use std::collections::HashSet;
@@ -285,4 +286,31 @@ fn every_attempt_is_another_one() {
     let scripts: HashSet<_> = all.iter().map(|attempt| attempt.1).collect();
     assert!(names.len() == all.len() && scripts.len() == all.len(), "two attempts are one");
     assert!(all.len() >= 240, "{} attempts", all.len());
+}
+
+/// A transaction that sees the past, his own or one that he takes over, does not see the rights he had in it.
+#[test]
+fn an_old_snapshot_brings_no_right_back() {
+    let mut world = World::new(database());
+    let names = "SELECT count(*) FROM staff";
+    let mut connections = [(); 3].map(|()| world.database.connect(&world.app));
+    let [keeper, old, new] = &mut connections;
+    for client in [&mut *keeper, &mut *old] {
+        authenticate(client, &world.mallory, true);
+        run(client, "BEGIN ISOLATION LEVEL REPEATABLE READ");
+        assert_eq!(one::<i64>(client, names), 3);
+    }
+    let snapshot: String = one(keeper, "SELECT pg_export_snapshot()");
+    run(&mut world.admin, "SELECT rolecall.revoke_role('clerk', 'mallory')");
+    assert_eq!(one::<i64>(old, names), 1);
+    authenticate(new, &world.mallory, true);
+    run(new, &format!("BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT '{snapshot}'"));
+    assert_eq!(one::<i64>(new, names), 1);
+    assert!(!one::<bool>(new, "SELECT rolecall.has_role('clerk')"));
+    run(new, "ROLLBACK");
+    run(&mut world.admin, "SELECT rolecall.revoke_sessions('mallory')");
+    refused(old, names, "28000", "");
+    run(new, &format!("BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT '{snapshot}'"));
+    let again = format!("SELECT rolecall.authenticate('{}')", world.mallory);
+    refused(new, &again, "28000", "");
 }
