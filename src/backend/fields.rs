@@ -53,9 +53,9 @@ unsafe fn answer(request: &pg_sys::SupportRequestSimplify) -> Result<Option<bool
         let arguments = (*request.fcall).args;
         let (Some(action), Some(columns), Some(beyond), Some(roles)) = (
             constant::<String>(arguments, 1),
-            constant::<Vec<String>>(arguments, 2),
+            names_in(arguments, 2),
             constant::<bool>(arguments, 3),
-            constant::<Vec<String>>(arguments, 4),
+            names_in(arguments, 4),
         ) else {
             return Ok(None);
         };
@@ -94,6 +94,15 @@ unsafe fn constant<T: FromDatum>(arguments: *const pg_sys::List, number: c_int) 
         let constant = argument.cast::<pg_sys::Const>();
         T::from_datum((*constant).constvalue, (*constant).constisnull)
     }
+}
+
+/// The names that an argument lists; None where one is NULL, as somebody who calls touches() himself may write.
+///
+/// # Safety
+/// `arguments` has an argument of this number, an array of text.
+unsafe fn names_in(arguments: *const pg_sys::List, number: c_int) -> Option<Vec<String>> {
+    // SAFETY: see above.
+    unsafe { constant::<Vec<Option<String>>>(arguments, number)?.into_iter().collect() }
 }
 
 /// A table of a query and what the query touches of it.

@@ -1,6 +1,7 @@
 //! The attacker wants to be somebody else, or to keep what somebody was.
 
 use crate::attacker_world::{Attempt, World};
+use crate::support::{authenticate, database, one, refused, run};
 use crate::{attacker_catalogs, attacker_inputs, attacker_names, attacker_reads, attacker_writes};
 use rolecall_tests::Cluster;
 use std::collections::HashSet;
@@ -134,22 +135,25 @@ pub const IDENTITY: &[Attempt] = &[
         "what somebody else prepared, kept and explained",
         "SELECT FROM rolecall.authenticate(:'victor', true); PREPARE q AS SELECT body FROM mails;
          CREATE TABLE his.kept AS EXECUTE q WITH NO DATA; SELECT FROM rolecall.authenticate(:'mallory', true);
-         CREATE TABLE his.kept_now AS EXECUTE q; TABLE his.kept_now; EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) EXECUTE q",
+         CREATE TABLE his.kept_now AS EXECUTE q; TABLE his.kept_now;
+         EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) EXECUTE q",
         "*",
     ),
     (
         "a block that fails after somebody else",
         "CREATE FUNCTION his.try_as(t text) RETURNS bigint LANGUAGE plpgsql AS $$
          BEGIN
-             BEGIN PERFORM rolecall.authenticate(t, true); RAISE division_by_zero; EXCEPTION WHEN division_by_zero THEN NULL; END;
-             RETURN (SELECT count(*) FROM public.mails);
+         BEGIN PERFORM rolecall.authenticate(t, true); RAISE division_by_zero;
+         EXCEPTION WHEN division_by_zero THEN NULL; END;
+         RETURN (SELECT count(*) FROM public.mails);
          END $$; SELECT his.try_as(:'victor'); SELECT body FROM mails",
         "1 own",
     ),
     (
         "rows of a function that go on as somebody else",
         "CREATE FUNCTION his.rows() RETURNS SETOF text LANGUAGE sql VOLATILE AS 'SELECT body FROM public.papers';
-         CREATE FUNCTION his.switch_to(token text) RETURNS text LANGUAGE sql VOLATILE AS 'SELECT rolecall.authenticate(token, true)';
+         CREATE FUNCTION his.switch_to(token text) RETURNS text LANGUAGE sql VOLATILE
+         AS 'SELECT rolecall.authenticate(token, true)';
          SELECT his.rows(), his.switch_to(:'victor') FROM generate_series(1, 2)",
         "!55000",
     ),
@@ -157,7 +161,8 @@ pub const IDENTITY: &[Attempt] = &[
         "a procedure that commits on the way",
         "CREATE PROCEDURE his.walk(t text) LANGUAGE plpgsql AS $$ DECLARE b text;
          BEGIN
-             FOR b IN SELECT body FROM public.papers LOOP COMMIT; PERFORM rolecall.authenticate(t); RAISE NOTICE 'got %', b; END LOOP;
+         FOR b IN SELECT body FROM public.papers LOOP COMMIT; PERFORM rolecall.authenticate(t);
+         RAISE NOTICE 'got %', b; END LOOP;
          END $$; CALL his.walk(:'victor'); SELECT rolecall.user_id()",
         "mal !55000",
     ),
@@ -280,5 +285,32 @@ fn every_attempt_is_another_one() {
     let names: HashSet<_> = all.iter().map(|attempt| attempt.0).collect();
     let scripts: HashSet<_> = all.iter().map(|attempt| attempt.1).collect();
     assert!(names.len() == all.len() && scripts.len() == all.len(), "two attempts are one");
-    assert!(all.len() >= 180, "{} attempts", all.len());
+    assert!(all.len() >= 240, "{} attempts", all.len());
+}
+
+/// A transaction that sees the past, his own or one that he takes over, does not see the rights he had in it.
+#[test]
+fn an_old_snapshot_brings_no_right_back() {
+    let mut world = World::new(database());
+    let names = "SELECT count(*) FROM staff";
+    let mut connections = [(); 3].map(|()| world.database.connect(&world.app));
+    let [keeper, old, new] = &mut connections;
+    for client in [&mut *keeper, &mut *old] {
+        authenticate(client, &world.mallory, true);
+        run(client, "BEGIN ISOLATION LEVEL REPEATABLE READ");
+        assert_eq!(one::<i64>(client, names), 3);
+    }
+    let snapshot: String = one(keeper, "SELECT pg_export_snapshot()");
+    run(&mut world.admin, "SELECT rolecall.revoke_role('clerk', 'mallory')");
+    assert_eq!(one::<i64>(old, names), 1);
+    authenticate(new, &world.mallory, true);
+    run(new, &format!("BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT '{snapshot}'"));
+    assert_eq!(one::<i64>(new, names), 1);
+    assert!(!one::<bool>(new, "SELECT rolecall.has_role('clerk')"));
+    run(new, "ROLLBACK");
+    run(&mut world.admin, "SELECT rolecall.revoke_sessions('mallory')");
+    refused(old, names, "28000", "");
+    run(new, &format!("BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT '{snapshot}'"));
+    let again = format!("SELECT rolecall.authenticate('{}')", world.mallory);
+    refused(new, &again, "28000", "");
 }

@@ -206,9 +206,23 @@ const HIS: &[(&str, &str)] = &[
     ("answers", "owner_id IS DISTINCT FROM 'mal'"),
     ("files", "id BETWEEN 2 AND 6"),
     ("!42501 !42501 !42501 !42501 !42501 !42501 !42501", "created_by IS DISTINCT FROM 'user:mal'"),
-    ("rolecall.queues", "user_id IS DISTINCT FROM 'mal'"),
-    ("rolecall.messages", "queue NOT IN (SELECT id FROM rolecall.queues WHERE user_id = 'mal')"),
-    ("rolecall.dead_letters", "queue NOT IN (SELECT id FROM rolecall.queues WHERE user_id = 'mal')"),
+    // He may end his own sessions, change his password and publish workflows, each with a role and a queue.
+    ("rolecall.users", "(id, username, email, kind) IS DISTINCT FROM ('mal', 'mallory', 'mal@example.org', 'human')"),
+    ("rolecall.workflows", "publisher IS DISTINCT FROM 'mal'"),
+    ("rolecall.roles", "name NOT IN (SELECT role FROM rolecall.workflows WHERE publisher = 'mal')"),
+    ("rolecall.user_roles", "role NOT IN (SELECT role FROM rolecall.workflows WHERE publisher = 'mal')"),
+    (
+        "rolecall.queues",
+        "user_id IS DISTINCT FROM 'mal' AND (workflow IS NULL OR workflow NOT IN (SELECT queue FROM rolecall.workflows WHERE publisher = 'mal'))",
+    ),
+    (
+        "rolecall.messages",
+        "queue NOT IN (SELECT id FROM rolecall.queues WHERE user_id = 'mal' OR workflow IS NOT NULL)",
+    ),
+    (
+        "rolecall.dead_letters",
+        "queue NOT IN (SELECT id FROM rolecall.queues WHERE user_id = 'mal' OR workflow IS NOT NULL)",
+    ),
     ("rolecall.server_tokens", "user_id IS DISTINCT FROM 'mal'"),
     // He adds to it by what he does to his own queues.
     ("rolecall.audit_entries", "actor <> 'mallory'"),
