@@ -2,7 +2,8 @@
 ## make test     build everything and run the tests, on a throw-away server too
 ## make matrix   run the stories on PostgreSQL 15 to 18, the program's on 14 too; SERVERS: directories of further
 ##               servers' programs, for the program's
-## make soak     for half an hour change identities and rules under many readers, and feed a million inputs to each parser
+## make soak     for half an hour change identities and rules under many readers, feed each parser a
+##               million inputs, and let an attacker's login run random statements
 ## make bench    measure, in a release build; one part only with ONLY=basics, acls, queues, filters or provisioner
 ## make lint     formatting and clippy
 ## make build    build the extension and the program, without optimisation
@@ -38,8 +39,8 @@ matrix: build
 soak:
 	$(SETUP) cargo build --release -p rolecall --lib
 	$(SETUP) $(MAKE) --no-print-directory files PROFILE=release
-	ROLECALL_SOAK=1800 ROLECALL_FUZZ=1000000 $(SETUP) cargo test --release \
-	    -p rolecall-policy -p rolecall-tests --test fuzz --test stories -- --nocapture fuzz soak
+	ROLECALL_SOAK=1800 ROLECALL_FUZZ=1000000 ROLECALL_SQLSMITH=10000 $(SETUP) cargo test --release \
+	    -p rolecall-policy -p rolecall-tests --test fuzz --test stories -- --nocapture fuzz soak attacker_random
 
 bench:
 	$(SETUP) cargo build --release --workspace
