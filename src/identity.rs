@@ -3,7 +3,7 @@
 use crate::administrators::require_administrator;
 use crate::api_tokens;
 use crate::backend::setting::{self, Scope};
-use crate::backend::{caller, executor, memory, owner, session, statement};
+use crate::backend::{caller, executor, jsonb, memory, owner, session, statement};
 use crate::error::{Error, Refusal, Reported, required};
 use crate::{issuers, query, tokens, users};
 use pgrx::prelude::*;
@@ -28,13 +28,13 @@ fn authenticate(token: Option<&str>, for_session: Option<bool>) -> Reported<Opti
 
 /// Becomes the user of claims that a gateway has verified, for the transaction.
 #[pg_extern(sql = false)]
-fn assume(claims: Option<pgrx::JsonB>) -> Reported<Option<String>> {
+fn assume(claims: Option<pgrx::AnyElement>) -> Reported<Option<String>> {
     statement::hide(c"rolecall.assume(...)");
     if !caller::session_is_member_of_named(GATEWAY) {
         return Err(Error::NotPermitted("assume() needs a login that is a member of rolecall_authenticator").into());
     }
     let claims = match claims {
-        Some(claims) => claims.0,
+        Some(claims) => jsonb::value(claims, "claims")?,
         None => {
             let text = query::one::<String>("SELECT pg_catalog.current_setting('request.jwt.claims', true)", &[])?;
             let text = text.filter(|text| !text.is_empty()).ok_or(Refusal::LoginRequired).map_err(Error::from)?;

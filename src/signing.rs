@@ -1,7 +1,7 @@
 //! The keys behind tokens: ours, which sign, and other issuers'.
 
 use crate::administrators::require_administrator;
-use crate::backend::statement;
+use crate::backend::{jsonb, statement};
 use crate::error::{Error, Reported, required};
 use crate::query;
 use crate::tokens::{AUDIENCE, algorithm};
@@ -59,14 +59,14 @@ fn server_key() -> Reported<String> {
 
 /// Accepts tokens of another issuer. Replacing a key ends the logins with the former one.
 #[pg_extern(sql = false)]
-fn add_verification_key(issuer: Option<&str>, jwk: Option<pgrx::JsonB>, audience: Option<&str>) -> Reported<()> {
+fn add_verification_key(issuer: Option<&str>, jwk: Option<pgrx::AnyElement>, audience: Option<&str>) -> Reported<()> {
     statement::hide(c"rolecall.add_verification_key(...)");
     require_administrator("add_verification_key()")?;
     let issuer = required(issuer, "issuer")?;
     if issuer.is_empty() {
         return Err(bad("issuer", issuer, "must not be empty").into());
     }
-    let jwk = verifying(required(jwk, "jwk")?.0).map_err(|problem| bad("jwk", "(key)", problem))?;
+    let jwk = verifying(jsonb::value(required(jwk, "jwk")?, "jwk")?).map_err(|problem| bad("jwk", "(key)", problem))?;
     let kid = jwk.common.key_id.clone().unwrap_or_default();
     // Written anew, so that private parts given by mistake are not kept.
     let jwk = serde_json::to_value(&jwk).map_err(|e| Error::Signing(e.to_string()))?;

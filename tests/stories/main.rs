@@ -24,6 +24,7 @@ mod faults_crash;
 mod faults_deadlock;
 mod faults_disk;
 mod faults_memory;
+mod faults_panic;
 mod faults_world;
 mod fields;
 mod fields_written;
