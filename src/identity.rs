@@ -9,7 +9,7 @@ use crate::{issuers, query, tokens, users};
 use pgrx::prelude::*;
 use policy::claims::{Claims, Refusal as ClaimRefusal};
 use policy::identity::{Identity, Proof};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// The database role whose members may pass on claims that they have verified.
 const GATEWAY: &str = "rolecall_authenticator";
@@ -33,9 +33,8 @@ fn assume(claims: Option<pgrx::AnyElement>) -> Reported<Option<String>> {
     if !caller::session_is_member_of_named(GATEWAY) {
         return Err(Error::NotPermitted("assume() needs a login that is a member of rolecall_authenticator").into());
     }
-    let claims: Value = match claims {
-        Some(claims) => serde_json::from_str(&jsonb::text(claims))
-            .map_err(|_| Error::InvalidToken("its claims are nested too deeply"))?,
+    let claims = match claims {
+        Some(claims) => jsonb::value(claims, "claims")?,
         None => {
             let text = query::one::<String>("SELECT pg_catalog.current_setting('request.jwt.claims', true)", &[])?;
             let text = text.filter(|text| !text.is_empty()).ok_or(Refusal::LoginRequired).map_err(Error::from)?;

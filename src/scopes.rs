@@ -145,7 +145,7 @@ fn checks(
 
 fn read(query: Option<pgrx::AnyElement>) -> Result<Value, Error> {
     let Some(query) = query else { return Ok(Value::Null) };
-    serde_json::from_str(&jsonb::text(query)).map_err(|_| bad("query", "(jsonb)", "is nested too deeply"))
+    jsonb::value(query, "query")
 }
 
 /// The scopes of a list, each in its one spelling.

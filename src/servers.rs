@@ -25,8 +25,7 @@ fn register_server(
     if name.is_empty() {
         return Err(bad("name", name, "must not be empty").into());
     }
-    let document: Value = serde_json::from_str(&jsonb::text(required(spec, "spec")?))
-        .map_err(|_| bad("spec", "(jsonb)", "is nested too deeply"))?;
+    let document = jsonb::value(required(spec, "spec")?, "spec")?;
     let server = Server::read(&document).map_err(Error::from)?;
     let audience = server.audience.as_deref().unwrap_or(name);
     if audience == AUDIENCE {

@@ -66,8 +66,7 @@ fn add_verification_key(issuer: Option<&str>, jwk: Option<pgrx::AnyElement>, aud
     if issuer.is_empty() {
         return Err(bad("issuer", issuer, "must not be empty").into());
     }
-    let jwk = serde_json::from_str(&jsonb::text(required(jwk, "jwk")?)).map_err(|_| "is nested too deeply");
-    let jwk = jwk.and_then(verifying).map_err(|problem| bad("jwk", "(key)", problem))?;
+    let jwk = verifying(jsonb::value(required(jwk, "jwk")?, "jwk")?).map_err(|problem| bad("jwk", "(key)", problem))?;
     let kid = jwk.common.key_id.clone().unwrap_or_default();
     // Written anew, so that private parts given by mistake are not kept.
     let jwk = serde_json::to_value(&jwk).map_err(|e| Error::Signing(e.to_string()))?;

@@ -4,6 +4,7 @@
 //! reports it like any other fault.
 
 use super::memory;
+use crate::error::Error;
 use pgrx::prelude::*;
 use std::ffi::CStr;
 
@@ -20,6 +21,12 @@ pub fn text(jsonb: pgrx::AnyElement) -> String {
         memory::require(text.len() * PARSED);
         text.to_owned()
     }
+}
+
+/// A `jsonb` argument, as `what` in the error.
+pub fn value(jsonb: pgrx::AnyElement, what: &'static str) -> Result<serde_json::Value, Error> {
+    let problem = "is nested too deeply";
+    serde_json::from_str(&text(jsonb)).map_err(|_| Error::BadArgument { what, value: "(jsonb)".to_owned(), problem })
 }
 
 /// The first column of a statement's row, copied to where it outlives the statement.

@@ -120,6 +120,20 @@ impl Cluster {
         Database::new(self, name.to_owned())
     }
 
+    /// A new database that is what `original` is, which nobody may be connected to.
+    pub fn copy(&self, original: &Database) -> Database<'_> {
+        let name = format!("t{}", CREATED.fetch_add(1, Ordering::Relaxed));
+        let mut admin = self.try_connect(SUPERUSER, SUPERUSER).expect("the superuser connects");
+        // A connection that was closed may still be on its way out.
+        let gone = format!("SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = '{}'", original.name);
+        while !admin.query_one(&gone, &[]).expect("who is connected").get::<_, bool>(0) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let copy = format!("CREATE DATABASE {name} TEMPLATE {} STRATEGY file_copy", original.name);
+        admin.batch_execute(&copy).expect("a copy");
+        Database::new(self, name)
+    }
+
     /// The directory of the server's socket: what `PGHOST` wants.
     pub fn socket(&self) -> &Path {
         self.scratch.path()

@@ -1,8 +1,9 @@
 //! Memory that runs out costs a statement, never a backend, let alone the server.
 
+use crate::faults_world::set_limit;
 use crate::support::*;
 use postgres::Client;
-use rolecall_tests::{Account, Cluster, Database};
+use rolecall_tests::{Cluster, Database};
 
 /// A database in which what grows with data has grown.
 struct Large<'a> {
@@ -57,10 +58,7 @@ impl<'a> Large<'a> {
 fn limit(pid: i32, more: Option<u64>) {
     let pages = std::fs::read_to_string(format!("/proc/{pid}/statm")).expect("the backend lives");
     let pages: u64 = pages.split(' ').next().and_then(|pages| pages.parse().ok()).expect("a number of pages");
-    let limit = more.map_or("unlimited".to_owned(), |more| (pages * 4096 + more * 1024).to_string());
-    let mut prlimit = Account::current().command("prlimit");
-    let status = prlimit.arg(format!("--pid={pid}")).arg(format!("--as={limit}:unlimited")).status();
-    assert!(status.expect("prlimit runs").success(), "the backend may be limited");
+    set_limit(pid, "as", more.map(|more| pages * 4096 + more * 1024));
 }
 
 /// How much more than it has a backend gets, in kB.
