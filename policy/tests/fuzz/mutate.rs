@@ -125,7 +125,8 @@ impl Stock {
                     |value, _| json!({self.key(random): if random.random() { json!([value]) } else { value }}),
                 )
             }
-            10 => json!(vec![value; random.random_range(0..40)]),
+            // Not so often that it is mere size that takes its time.
+            10 => json!(vec![value.clone(); random.random_range(0..40).min(100_000 / value.to_string().len())]),
             _ => pick(random, &self.values).clone(),
         }
     }
