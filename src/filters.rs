@@ -1,7 +1,7 @@
 //! Filters seen by themselves: as SQL, against one row, against all rows.
 
 use crate::administrators::{is_one, require_administrator};
-use crate::backend::{jsonb, owner};
+use crate::backend::{jsonb, memory, owner};
 use crate::error::{Error, Reported, required};
 use crate::query;
 use crate::tables::{Tables, row_name};
@@ -105,6 +105,7 @@ fn preview(
     let rows = Spi::connect(|client| {
         let mut rows = Vec::new();
         for row in client.select(&query, None, &[])? {
+            memory::check()?;
             rows.extend(row.get::<pgrx::JsonB>(1)?);
         }
         Ok::<_, Error>(rows)
