@@ -1,7 +1,7 @@
 //! Filters seen by themselves: as SQL, against one row, against all rows.
 
 use crate::administrators::{is_one, require_administrator};
-use crate::backend::{jsonb, owner};
+use crate::backend::{jsonb, memory, owner};
 use crate::error::{Error, Reported, required};
 use crate::query;
 use crate::tables::{Tables, row_name};
@@ -106,6 +106,7 @@ fn preview(
         let mut rows = Vec::new();
         let mut found = client.select(&query, None, &[])?;
         while found.next().is_some() {
+            memory::check()?;
             rows.extend(jsonb::hand_out(&found)?);
         }
         Ok::<_, Error>(rows)

@@ -101,7 +101,7 @@ fn bootstrap_admin(username: Option<&str>, password_hash: Option<&str>) -> Repor
     let username = required(username, "username")?;
     let hash = required(password_hash, "password_hash")?;
     if !password::is_hash(hash) {
-        let problem = "is no bcrypt hash ($2a$, $2b$ or $2y$, of a cost of at most 14) and no Argon2id hash";
+        let problem = "is no bcrypt hash ($2a$, $2b$ or $2y$, of a cost of at most 14) and no Argon2id hash (m × t at most 1 GiB)";
         return Err(bad("password_hash", "(secret)", problem).into());
     }
     Spi::run("LOCK TABLE rolecall.user_roles IN SHARE ROW EXCLUSIVE MODE").map_err(Error::from)?;

@@ -95,9 +95,7 @@ impl Table {
 
     /// The same until `visit` returns false.
     pub fn scan_while(&self, index: &CStr, key: Option<Key>, mut visit: impl FnMut(Row) -> bool) -> Result<(), Error> {
-        if memory::is_short() {
-            return Err(Error::OutOfMemory);
-        }
+        memory::check()?;
         let index = relation_oid(index)?;
         let mut entry = pg_sys::ScanKeyData::default();
         // SAFETY: the key's datum lives until the scan has ended; the index is a B-tree of the open table, so that it stays,

@@ -86,10 +86,13 @@ pub(super) fn refill() -> bool {
     !RESERVE.load(Relaxed).is_null()
 }
 
-/// Whether the reserve is given up: time to stop.
-#[inline]
-pub(super) fn is_short() -> bool {
+fn is_short() -> bool {
     RESERVE.load(Relaxed).is_null()
+}
+
+/// Stops what takes more and more, a little at a time, once the reserve is given up.
+pub fn check() -> Result<(), Error> {
+    if is_short() { Err(Error::OutOfMemory) } else { Ok(()) }
 }
 
 /// A statement starts: there has to be a reserve, if need be in place of the sessions that are kept.

@@ -193,7 +193,7 @@ pub const IDENTITY: &[Attempt] = &[
     ),
     (
         "somebody else's snapshot",
-        "BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT '00000003-00000002-1'; ROLLBACK;
+        "BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT '../../global/pg_control'; ROLLBACK;
          BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE; SELECT pg_export_snapshot() IS NULL;
          SELECT body FROM mails",
         "f own !22023",

@@ -54,7 +54,8 @@ fn of_administrators_in_a_deadlock_one_gives_way() {
         for error in results.iter().filter_map(|result| result.as_ref().err()) {
             gave_way += 1;
             let state = error.code().map(|code| code.code());
-            assert!(matches!(state, Some("40P01" | "40001" | "42704")), "{first}, {second}: {error:?}");
+            // Or he finds that the other one has already done it.
+            assert!(matches!(state, Some("40P01" | "40001" | "42704" | "55000")), "{first}, {second}: {error:?}");
         }
         let found = stored(&mut world.connect(Who::Admin));
         let expected = match [results[0].is_ok(), results[1].is_ok()] {

@@ -86,6 +86,7 @@ fn memory_that_runs_out_costs_a_statement() {
             "SELECT protect::text || allow FROM rolecall.protect('ruled'), rolecall.allow('users', 'ruled', 'select', '{large_filter}')"
         ),
         "SELECT string_agg(username || via, ',') FROM rolecall.who_can('posts', 'select')".to_owned(),
+        "SELECT count(*)::text FROM rolecall.preview('notes', '{}', 'alice')".to_owned(),
         "SELECT rolecall.explain_access('posts', 'select', '7', 'bob')::text".to_owned(),
         r#"SELECT rolecall.register_server('s', jsonb_build_object('scopes',
             (SELECT jsonb_agg('scope:' || n) FROM generate_series(1, 5000) n)))::text"#

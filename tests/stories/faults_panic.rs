@@ -148,3 +148,27 @@ fn what_is_broken_inside_is_an_error() {
     }
     assert!(panicked > 20, "only {panicked} panics");
 }
+
+#[test]
+fn all_unsafe_code_has_stories() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
+    let read =
+        |path: &std::path::Path| std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(root.join("src/backend")).expect("the backend") {
+        let path = entry.expect("a file").path();
+        if ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"].iter().any(|word| read(&path).contains(word)) {
+            files.push(path.file_name().expect("its name").to_string_lossy().into_owned());
+        }
+    }
+    files.sort();
+    let table = read(&root.join("tests/unsafe.md"));
+    let rows: Vec<Vec<&str>> =
+        table.lines().filter(|line| line.starts_with("| `")).map(|line| line.split('|').collect()).collect();
+    assert_eq!(rows.iter().map(|row| row[1].trim().trim_matches('`')).collect::<Vec<_>>(), files);
+    for row in rows {
+        for story in row[3].split(',').map(|story| story.trim().trim_matches('`')).filter(|story| *story != "all") {
+            assert!(root.join(format!("tests/stories/{story}.rs")).exists(), "{}: no story {story}", row[1]);
+        }
+    }
+}

@@ -18,7 +18,10 @@ fn what_is_forged_is_what_the_setting_carries() {
         &mut admin,
         r#"SELECT rolecall.assume('{"sub": "u1", "exp": 99999999999}'); SET SESSION AUTHORIZATION DEFAULT"#,
     );
-    assert_eq!(one::<String>(&mut admin, "SELECT current_setting('rolecall.identity')"), FORGED);
+    assert_eq!(
+        one::<String>(&mut admin, "SELECT current_setting('rolecall.identity')"),
+        format!("transaction {FORGED}")
+    );
 }
 
 fn is_nobody(app: &mut Client) {
@@ -36,6 +39,7 @@ fn the_setting_cannot_be_set() {
     run(&mut story.database.admin(), &format!("CREATE SCHEMA lab AUTHORIZATION {}", story.app));
     for attempt in [
         format!("SET rolecall.identity = '{FORGED}'"),
+        format!("SET rolecall.identity = 'transaction {FORGED}'"),
         format!("SET LOCAL rolecall.identity = '{FORGED}'"),
         format!("SET SESSION rolecall.identity TO '{FORGED}'"),
         format!("SELECT set_config('rolecall.identity', '{FORGED}', false)"),
@@ -74,6 +78,7 @@ fn a_placeholder_set_before_the_library_loads_is_dropped() {
     let story = Notes::new();
     for attempt in [
         format!("SET rolecall.identity = '{FORGED}'"),
+        format!("SET rolecall.identity = 'transaction {FORGED}'"),
         format!("SET LOCAL rolecall.identity = '{FORGED}'"),
         format!("SELECT set_config('rolecall.identity', '{FORGED}', false)"),
     ] {
