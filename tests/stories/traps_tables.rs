@@ -12,7 +12,10 @@ const BY_HAND: &str = "USING (owner_id = rolecall.user_id())";
 fn found(admin: &mut Client, checks: &str) -> Vec<String> {
     column(
         admin,
-        &format!(r#"SELECT "check" || ' ' || object FROM rolecall.doctor() WHERE "check" ~ '^({checks})$' ORDER BY 1"#),
+        &format!(
+            r#"SELECT "check" || ' ' || object FROM rolecall.doctor() WHERE "check" ~ '^({checks})$'
+                  AND (object !~ '^t\d+_' OR starts_with(object, current_database() || '_')) ORDER BY 1"#
+        ),
     )
 }
 
