@@ -28,7 +28,7 @@ impl<'a> Database<'a> {
 
     /// A connection as `user`, who must exist.
     pub fn connect(&self, user: &str) -> Client {
-        self.cluster.try_connect(user, &self.name).unwrap_or_else(|e| panic!("{user} connects: {e}"))
+        self.cluster.try_connect(user, &self.name).unwrap_or_else(|e| panic!("{user} connects: {e:?}"))
     }
 
     /// A connection as `user` with libpq's `options` (`-c name=value`).
