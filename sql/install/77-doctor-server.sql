@@ -1,9 +1,9 @@
 CREATE FUNCTION rolecall.doctor_server() RETURNS TABLE (level text, "check" text, object text, advice text)
     LANGUAGE sql STABLE SET search_path = pg_catalog, rolecall, pg_temp AS $$
--- Older ones show hidden rows to operators of the reader's, or update them.
+-- Older ones show hidden rows to operators of the reader's, or update them; 18.6, where it was tried, does (ON CONFLICT).
 SELECT 'warning', 'server-version', 'PostgreSQL ' || current_setting('server_version'),
        format('-- install PostgreSQL %s.%s or a later minor version and restart the server', major, minor)
-  FROM (VALUES (15, 20), (16, 16), (17, 12), (18, 6)) fixed (major, minor)
+  FROM (VALUES (15, 20), (16, 16), (17, 12), (18, 7)) fixed (major, minor)
  WHERE current_setting('server_version_num')::int / 10000 = major AND current_setting('server_version_num')::int % 10000 < minor
  UNION ALL
 -- Without it, a session that has not called rolecall yet may show a value that somebody made up for rolecall.identity.

@@ -164,7 +164,7 @@ fn an_old_server_is_one() {
         15 => 20,
         16 => 16,
         17 => 12,
-        _ => 6,
+        _ => 7,
     };
     let sql = r#"SELECT advice FROM rolecall.doctor() WHERE level = 'warning' AND "check" = 'server-version'"#;
     let old =
