@@ -6,6 +6,8 @@ use crate::error::{Error, Reported, required};
 use crate::query;
 use crate::tokens::{AUDIENCE, algorithm};
 use crate::users::bad;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use p256::pkcs8::EncodePrivateKey;
@@ -18,6 +20,8 @@ use serde_json::{Value, json};
 const SECRET_LENGTH: usize = 32;
 /// As RFC 7518, section 3.3 demands.
 const RSA_BITS: usize = 2048;
+/// Of a coordinate of P-256, in bytes.
+const COORDINATE_LENGTH: usize = 32;
 /// An Ed25519 key in PKCS #8 (RFC 8410, section 7) is this and its 32 bytes.
 const ED25519_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
@@ -231,19 +235,22 @@ fn read(algorithm: Algorithm, key: &str) -> Result<EncodingKey, Error> {
 
 /// Reads a key that verifies.
 fn verifying(jwk: Value) -> Result<Jwk, &'static str> {
-    let jwk: Jwk = serde_json::from_value(jwk).map_err(|_| "is no JSON Web Key (RFC 7517)")?;
+    let mut jwk: Jwk = serde_json::from_value(jwk).map_err(|_| "is no JSON Web Key (RFC 7517)")?;
     algorithm(&jwk).ok_or("is of no algorithm among HS256, RS256, ES256, EdDSA")?;
-    let bytes = |text: &str| {
-        use base64::Engine;
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).map_err(|_| "has a field that is no base64url")
-    };
-    match &jwk.algorithm {
+    let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| "has a field that is no base64url");
+    match &mut jwk.algorithm {
         AlgorithmParameters::OctetKey(key) if bytes(&key.value)?.len() < SECRET_LENGTH => {
             Err("must have at least 32 bytes")
         }
         AlgorithmParameters::RSA(key) if bytes(&key.n)?.len() * 8 < RSA_BITS => Err("must have at least 2048 bits"),
-        AlgorithmParameters::EllipticCurve(key) if bytes(&key.x)?.len() != 32 || bytes(&key.y)?.len() != 32 => {
-            Err("has coordinates of a wrong length")
+        AlgorithmParameters::EllipticCurve(key) => {
+            for coordinate in [&mut key.x, &mut key.y] {
+                let short = bytes(coordinate)?;
+                let missing = COORDINATE_LENGTH.checked_sub(short.len()).ok_or("has coordinates of a wrong length")?;
+                // RFC 7518, 6.2.1.2, wants the full length; PyJWT 2.6 leaves zeros in front out.
+                *coordinate = URL_SAFE_NO_PAD.encode([vec![0; missing], short].concat());
+            }
+            Ok(jwk)
         }
         AlgorithmParameters::OctetKeyPair(key) if bytes(&key.x)?.len() != 32 => Err("has a wrong length"),
         _ => Ok(jwk),

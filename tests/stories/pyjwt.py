@@ -1,6 +1,7 @@
 """What a service written in Python does with PyJWT.
 
 make ALG ISSUER SUBJECT   prints a new key as a JWK and a token that it has signed
+short ISSUER SUBJECT      the same with a key of ES256, of whose x a zero in front is left out
 verify TOKEN JWKS         prints the claims of a token that a key of the set has signed
 server TOKEN PEM AUDIENCE prints the header and the claims of a token for a server
 flowkit CLAIMS            prints the roles in FlowKit's claim user_claims: base64 of gzip of JSON
@@ -26,13 +27,23 @@ KEYS = {
 }
 
 
-def make(alg, issuer, subject):
-    key = KEYS[alg]()
+def make(alg, issuer, subject, key=None):
+    key = key or KEYS[alg]()
     public = key.public_key() if hasattr(key, "public_key") else key
     jwk = json.loads(jwt.get_algorithm_by_name(alg).to_jwk(public)) | {"kid": "made by PyJWT"}
     now = int(time.time())
     claims = {"iss": issuer, "sub": subject, "aud": "rolecall", "iat": now, "exp": now + 600}
     return {"jwk": jwk, "token": jwt.encode(claims, key, alg, headers={"kid": jwk["kid"]})}
+
+
+def short(issuer, subject):
+    key = KEYS["ES256"]()
+    while key.public_key().public_numbers().x.bit_length() > 248:
+        key = KEYS["ES256"]()
+    made = make("ES256", issuer, subject, key)
+    x = key.public_key().public_numbers().x.to_bytes(31, "big")
+    made["jwk"]["x"] = base64.urlsafe_b64encode(x).rstrip(b"=").decode()
+    return made
 
 
 def verify(token, jwks):
@@ -58,4 +69,4 @@ def weak():
     ).decode()
 
 
-print(json.dumps({"make": make, "verify": verify, "server": server, "flowkit": flowkit, "weak": weak}[sys.argv[1]](*sys.argv[2:])))
+print(json.dumps({"make": make, "short": short, "verify": verify, "server": server, "flowkit": flowkit, "weak": weak}[sys.argv[1]](*sys.argv[2:])))

@@ -40,6 +40,23 @@ fn rolecall_accepts_what_pyjwt_signs() {
 }
 
 #[test]
+fn a_coordinate_without_its_zeros_in_front_is_the_same() {
+    let story = Notes::new();
+    let (mut admin, mut app) = (story.database.admin(), story.connect());
+    run(&mut admin, "SELECT rolecall.create_user('service', kind => 'robot', roles => '{editor}', id => 'u3')");
+    let made = python(&["short", "https://short.example", "u3"]).unwrap();
+    add_verification_key(&mut admin, "https://short.example", &made["jwk"]).unwrap();
+    authenticate(&mut app, made["token"].as_str().unwrap(), true);
+    assert_eq!(notes(&mut app), ALL);
+
+    // One that is too long is not the same.
+    let mut wrong = made["jwk"].clone();
+    wrong["x"] = "A".repeat(44).into();
+    let (state, message) = sqlstate(add_verification_key(&mut admin, "https://long.example", &wrong));
+    assert_eq!((state.as_str(), message.contains("coordinates of a wrong length")), ("22023", true), "{message}");
+}
+
+#[test]
 fn pyjwt_accepts_what_rolecall_signs() {
     let story = Notes::new();
     let (mut admin, mut app) = (story.database.admin(), story.connect());
