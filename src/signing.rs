@@ -22,6 +22,8 @@ const SECRET_LENGTH: usize = 32;
 const RSA_BITS: usize = 2048;
 /// Of a coordinate of P-256, in bytes.
 const COORDINATE_LENGTH: usize = 32;
+/// Precedes a point written with both coordinates (SEC 1, section 2.3.3).
+const UNCOMPRESSED: u8 = 4;
 /// An Ed25519 key in PKCS #8 (RFC 8410, section 7) is this and its 32 bytes.
 const ED25519_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
@@ -244,13 +246,16 @@ fn verifying(jwk: Value) -> Result<Jwk, &'static str> {
         }
         AlgorithmParameters::RSA(key) if bytes(&key.n)?.len() * 8 < RSA_BITS => Err("must have at least 2048 bits"),
         AlgorithmParameters::EllipticCurve(key) => {
+            let mut point = vec![UNCOMPRESSED];
             for coordinate in [&mut key.x, &mut key.y] {
                 let short = bytes(coordinate)?;
                 let missing = COORDINATE_LENGTH.checked_sub(short.len()).ok_or("has coordinates of a wrong length")?;
                 // RFC 7518, 6.2.1.2, wants the full length; PyJWT 2.6 leaves zeros in front out.
-                *coordinate = URL_SAFE_NO_PAD.encode([vec![0; missing], short].concat());
+                let whole = [vec![0; missing], short].concat();
+                *coordinate = URL_SAFE_NO_PAD.encode(&whole);
+                point.extend(whole);
             }
-            Ok(jwk)
+            p256::PublicKey::from_sec1_bytes(&point).map(|_| jwk).map_err(|_| "is no point of P-256")
         }
         AlgorithmParameters::OctetKeyPair(key) if bytes(&key.x)?.len() != 32 => Err("has a wrong length"),
         _ => Ok(jwk),

@@ -198,7 +198,7 @@ pub const ROLECALL: &[Attempt] = &[
     ),
     (
         "support functions of rolecall",
-        "SELECT rolecall.has_scope_support(NULL);
+        "SELECT rolecall.has_scope_support(NULL::internal);
          CREATE AGGREGATE his.raw (internal) (SFUNC = rolecall.identity_support, STYPE = internal);
          CREATE FUNCTION his.supported(text) RETURNS boolean LANGUAGE sql SUPPORT rolecall.has_role_support
          AS 'SELECT true';

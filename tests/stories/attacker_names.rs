@@ -89,7 +89,7 @@ pub const SHADOWS: &[Attempt] = &[
          CREATE TEXT SEARCH CONFIGURATION his.simple (COPY = simple);
          CREATE DEFAULT CONVERSION his.c FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1;
          SET search_path = his, pg_catalog, public; SELECT body FROM mails WHERE owner_id = 'MAL' COLLATE his.\"C\"",
-        "own",
+        "own or !0A000 !42704", // without ICU
     ),
     (
         "an operator class of his",

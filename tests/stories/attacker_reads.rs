@@ -292,18 +292,18 @@ pub const ELSEWHERE: &[Attempt] = &[
     (
         "a query as XML",
         "SELECT query_to_xml('SELECT body FROM mails WHERE tell(body)', false, true, '')",
-        "<row xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\">   <body>own</body> </row>  ",
+        "<row xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\">   <body>own</body> </row>   or !0A000", // without libxml
     ),
     (
         "a table as XML",
         "SELECT table_to_xml_and_xmlschema('mails', true, false, '') IS NULL, table_to_xml('papers_high', false,
          true, '')",
-        "f|",
+        "f| or !0A000",
     ),
     (
         "a cursor as XML",
         "BEGIN; DECLARE c CURSOR FOR SELECT body FROM mails; SELECT cursor_to_xml('c', 99, false, true, '')",
-        "<row xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\">   <body>own</body> </row>  ",
+        "<row xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\">   <body>own</body> </row>   or !0A000", // without libxml
     ),
     (
         "the schemas and the database as XML",

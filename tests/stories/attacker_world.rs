@@ -162,7 +162,7 @@ impl<'a> World<'a> {
             "is an internal error".to_owned()
         } else if !is_mallory_or_nobody(&printed) {
             "makes him somebody else".to_owned()
-        } else if got != *expected && *expected != "*" {
+        } else if *expected != "*" && expected.split(" or ").all(|expected| got != expected) {
             format!("gives {got:?} instead of {expected:?}")
         } else {
             return None;
@@ -192,7 +192,7 @@ impl<'a> World<'a> {
 
 /// What is his to change becomes what it was.
 const RESTORE: &str = "
-    DELETE FROM answers WHERE owner_id = 'mal'; DELETE FROM mails WHERE owner_id = 'mal'; DELETE FROM files WHERE id NOT BETWEEN 2 AND 6;
+    DELETE FROM answers WHERE owner_id = 'mal'; DELETE FROM mails WHERE owner_id = 'mal'; DELETE FROM files WHERE id NOT IN (2, 3);
     DELETE FROM papers WHERE owner_id = 'mal' AND team_id = 1; DELETE FROM his.got;
     INSERT INTO papers VALUES (1, 1, 'mal', 'own');
     INSERT INTO mails (id, owner_id, subject, body, score, span) VALUES (1, 'mal', 'first', 'own', 1, '[1,2)');
@@ -204,8 +204,8 @@ const HIS: &[(&str, &str)] = &[
     ("papers", "(owner_id, team_id) IS DISTINCT FROM ('mal', 1)"),
     ("mails", "owner_id IS DISTINCT FROM 'mal'"),
     ("answers", "owner_id IS DISTINCT FROM 'mal'"),
-    ("files", "id BETWEEN 2 AND 6"),
-    ("!42501 !42501 !42501 !42501 !42501 !42501 !42501", "created_by IS DISTINCT FROM 'user:mal'"),
+    ("files", "id IN (2, 3)"),
+    ("rolecall.work_items", "created_by IS DISTINCT FROM 'user:mal'"),
     // He may end his own sessions, change his password and publish workflows, each with a role and a queue.
     ("rolecall.users", "(id, username, email, kind) IS DISTINCT FROM ('mal', 'mallory', 'mal@example.org', 'human')"),
     ("rolecall.workflows", "publisher IS DISTINCT FROM 'mal'"),

@@ -179,6 +179,7 @@ fn a_verification_key_is_checked_and_kept_without_private_parts() {
         jwk(Algorithm::RS256, json!({"n": null})),
         jwk(Algorithm::ES256, json!({"crv": "P-384"})),
         jwk(Algorithm::ES256, json!({"x": "AAAA"})),
+        jwk(Algorithm::ES256, json!({"x": "A".repeat(44)})),
         jwk(Algorithm::EdDSA, json!({"crv": "X25519"})),
         jwk(Algorithm::EdDSA, json!({"x": "AAAA"})),
     ] {

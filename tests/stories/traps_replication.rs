@@ -1,5 +1,6 @@
 //! Trap 10: what a subscriber gets.
 
+use crate::replication::as_its_owner;
 use crate::support::*;
 use rolecall_tests::{Cluster, Database};
 use std::time::{Duration, Instant};
@@ -60,6 +61,7 @@ fn a_subscriber_has_his_own_rules() {
     authenticate(&mut app, &elsewhere.bob, true);
     assert_eq!(notes(&mut app), BOBS);
     // As somebody whom the rules restrict it does not go on, rather than to write past them.
+    as_its_owner(&mut elsewhere.database.admin(), "protected");
     run(
         &mut elsewhere.database.admin(),
         &format!(

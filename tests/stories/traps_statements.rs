@@ -187,8 +187,11 @@ fn privileges_past_the_rules_are_not_for_bob() {
     run(&mut firm.admin, &told[0]);
     let printed = firm.psql("TRUNCATE papers; CREATE TABLE mine.keys (id int REFERENCES papers);
         CREATE TRIGGER t BEFORE INSERT ON papers FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
-        DROP TABLE papers; ALTER TABLE papers ADD x int; CREATE INDEX ON papers (id); VACUUM papers; CLUSTER papers; LOCK TABLE papers IN ACCESS EXCLUSIVE MODE");
-    assert!(printed.matches("42501").count() >= 7, "{printed}");
+        DROP TABLE papers; ALTER TABLE papers ADD x int; CREATE INDEX ON papers (id); VACUUM papers; CLUSTER papers USING papers_pkey;
+        BEGIN; LOCK TABLE papers IN ACCESS EXCLUSIVE MODE");
+    // Of partitions, VACUUM and CLUSTER say that they skip them.
+    let refused = |line: &&str| line.contains("42501") || line.contains("skipping");
+    assert!(printed.lines().filter(refused).count() >= 9, "{printed}");
 }
 
 /// Trap 13. COPY TO gives one's own rows, COPY FROM is refused, and INSERT is what there is instead.
