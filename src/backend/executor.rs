@@ -7,6 +7,7 @@
 
 use super::{caller, fold, memory, session, setting};
 use crate::error::Error;
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::cell::{Cell, RefCell};
@@ -22,6 +23,7 @@ thread_local! {
     static SESSION_USER: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::Oid::INVALID) };
 }
 
+// Another library's hooks are C: what they raise must not jump over these frames, so they are called behind a guard.
 static mut FORMER_START: pg_sys::ExecutorStart_hook_type = None;
 static mut FORMER_RUN: pg_sys::ExecutorRun_hook_type = None;
 static mut FORMER_UTILITY: pg_sys::ProcessUtility_hook_type = None;
@@ -72,7 +74,7 @@ unsafe extern "C-unwind" fn start(query: *mut pg_sys::QueryDesc, flags: c_int) {
             }
         });
         memory::guarding(|| match FORMER_START {
-            Some(former) => former(query, flags),
+            Some(former) => pg_guard_ffi_boundary(|| former(query, flags)),
             None => pg_sys::standard_ExecutorStart(query, flags),
         })
     }
@@ -90,7 +92,7 @@ unsafe extern "C-unwind" fn run(
     unsafe {
         let _running = admit(query);
         memory::guarding(|| match FORMER_RUN {
-            Some(former) => former(query, direction, count, once),
+            Some(former) => pg_guard_ffi_boundary(|| former(query, direction, count, once)),
             None => pg_sys::standard_ExecutorRun(query, direction, count, once),
         })
     }
@@ -103,7 +105,7 @@ unsafe extern "C-unwind" fn run(query: *mut pg_sys::QueryDesc, direction: pg_sys
     unsafe {
         let _running = admit(query);
         memory::guarding(|| match FORMER_RUN {
-            Some(former) => former(query, direction, count),
+            Some(former) => pg_guard_ffi_boundary(|| former(query, direction, count)),
             None => pg_sys::standard_ExecutorRun(query, direction, count),
         })
     }
@@ -183,9 +185,9 @@ unsafe extern "C-unwind" fn utility(
             }
         }
         memory::guarding(|| match FORMER_UTILITY {
-            Some(former) => {
+            Some(former) => pg_guard_ffi_boundary(|| {
                 former(statement, source, read_only, context, parameters, environment, destination, completion);
-            }
+            }),
             None => pg_sys::standard_ProcessUtility(
                 statement,
                 source,
@@ -241,7 +243,7 @@ unsafe extern "C-unwind" fn planner(
     // SAFETY: PostgreSQL passes a query, and expects the former hook or the standard function to be called.
     unsafe {
         memory::guarding(|| match FORMER_PLANNER {
-            Some(former) => former(query, source, options, parameters),
+            Some(former) => pg_guard_ffi_boundary(|| former(query, source, options, parameters)),
             None => pg_sys::standard_planner(query, source, options, parameters),
         })
     }

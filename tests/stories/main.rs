@@ -36,6 +36,7 @@ mod faults_cancel;
 mod faults_crash;
 mod faults_deadlock;
 mod faults_disk;
+mod faults_hooks;
 mod faults_memory;
 mod faults_panic;
 mod faults_world;
