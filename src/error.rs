@@ -58,6 +58,8 @@ pub enum Error {
     Exists { kind: &'static str, name: String },
     #[error("role {role:?} cannot be granted to role {member:?}: that would be a cycle")]
     RoleCycle { role: String, member: String },
+    #[error("could not serialize access due to concurrent update")]
+    ConcurrentUpdate,
     #[error("role {0:?} has come into use since the transaction began")]
     Overtaken(String),
     #[error("role {0:?} is built in and cannot be {1}")]
@@ -164,7 +166,9 @@ impl Error {
             | Self::NoRow { .. }
             | Self::InvalidInvitation => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             // Clients that retry serialization failures get the right rows at the second try.
-            Self::PlannedForOtherRoles | Self::Overtaken(_) => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            Self::PlannedForOtherRoles | Self::Overtaken(_) | Self::ConcurrentUpdate => {
+                Code::ERRCODE_T_R_SERIALIZATION_FAILURE
+            }
             Self::IdentityInUse(_)
             | Self::StartedByOther
             | Self::NotProtected { .. }
@@ -211,7 +215,7 @@ impl Error {
             Self::IdentityInUse(_) | Self::StartedByOther => {
                 "Close the cursor or finish the query before the identity changes.".into()
             }
-            Self::PlannedForOtherRoles | Self::Overtaken(_) => "Run the transaction again.".into(),
+            Self::PlannedForOtherRoles | Self::Overtaken(_) | Self::ConcurrentUpdate => "Run the transaction again.".into(),
             Self::Filter { error, .. } | Self::Preset { error, .. } => return error.hint.clone(),
             Self::MissingScope(_) => {
                 "Ask an administrator for a role that covers it (rolecall.grant_scopes(), rolecall.grant_role())."

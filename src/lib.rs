@@ -22,6 +22,7 @@ mod filters;
 mod identity;
 mod issuers;
 mod kits;
+mod messages;
 mod password;
 mod passwords;
 mod permissions;

@@ -1,42 +1,18 @@
-//! Receiving messages: what is called for each of them, so that it costs one statement whose plan is kept.
+//! Receiving messages: from which queues, and in which order.
 //!
 //! A connection remembers for a second which queues it may receive from, and looks once a second for what is overdue; it
 //! forgets at once when roles or queues change.
 
 use crate::backend::{caller, jsonb, owner, session};
 use crate::error::{Error, Refusal, Reported, required};
-use pgrx::datum::{DatumWithOid, Interval};
+use crate::messages;
+use pgrx::datum::Interval;
 use pgrx::prelude::*;
-use pgrx::spi::OwnedPreparedStatement;
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 /// How long a connection that always finds messages relies on what it knows.
 const RELIES: Duration = Duration::from_secs(1);
-
-/// Takes the next message of the queue `$1`, called `$2`, for `$3`, until `$4` after `$5`. Every name is qualified.
-const TAKE: &str = "
-    UPDATE rolecall.messages
-       SET state = 'leased', consumer = $3, due = $5 OPERATOR(pg_catalog.+) $4, attempts = attempts OPERATOR(pg_catalog.+) 1
-     WHERE id OPERATOR(pg_catalog.=) (
-        SELECT id FROM rolecall.messages
-         WHERE queue OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'ready'
-           AND expires_at OPERATOR(pg_catalog.>) $5
-           AND (declined IS NULL OR coalesce((declined OPERATOR(pg_catalog.->>) $3)::pg_catalog.float8, 0)
-                                    OPERATOR(pg_catalog.<=) pg_catalog.date_part('epoch', $5))
-         ORDER BY priority, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-    RETURNING pg_catalog.jsonb_build_object('message', id, 'queue', $2, 'payload', payload, 'sender', sender,
-        'reply_to', CASE WHEN reply_to IS NOT NULL THEN rolecall.queue_name(reply_to) END, 'attempts', attempts,
-        'lease_until', due)
-        OPERATOR(pg_catalog.||) CASE WHEN in_reply_to IS NULL THEN '{}'::pg_catalog.jsonb
-                                     ELSE pg_catalog.jsonb_build_object('in_reply_to', in_reply_to) END";
-
-/// Ends the message `$1` that `$2` holds, if `$3` says so only at that attempt. Every name is qualified.
-const END: &str = "
-    DELETE FROM rolecall.messages
-     WHERE id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'leased' AND consumer OPERATOR(pg_catalog.=) $2
-       AND attempts OPERATOR(pg_catalog.=) coalesce($3, attempts)
-    RETURNING coalesce(reply_to, 0)";
 
 /// A queue: its id and what it is called.
 type Queue = (i64, String);
@@ -52,41 +28,6 @@ thread_local! {
     static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
     /// The queue that was served last. Ids begin at 1.
     static LAST: Cell<i64> = const { Cell::new(0) };
-    static TAKING: Statement = const { Statement::new() };
-    static ENDING: Statement = const { Statement::new() };
-}
-
-/// A prepared statement, never freed: PostgreSQL is gone when the process's memory is.
-struct Statement(OnceCell<&'static OwnedPreparedStatement>);
-
-impl Statement {
-    const fn new() -> Self {
-        Self(OnceCell::new())
-    }
-
-    /// The first column of the row that the statement returns, which lives as long as the caller's call.
-    fn run(
-        &self,
-        sql: &str,
-        types: &[PgBuiltInOids],
-        arguments: &[DatumWithOid],
-    ) -> Result<Option<pgrx::AnyElement>, Error> {
-        let run = || {
-            Spi::connect_mut(|client| {
-                let statement = match self.0.get() {
-                    Some(statement) => *statement,
-                    None => {
-                        let types: Vec<_> = types.iter().map(|kind| PgOid::BuiltIn(*kind)).collect();
-                        let statement = Box::leak(Box::new(client.prepare_mut(sql, &types)?.keep()));
-                        *self.0.get_or_init(|| statement)
-                    }
-                };
-                let rows = client.update(statement, Some(1), arguments)?;
-                if rows.is_empty() { Ok(None) } else { Ok(jsonb::hand_out(&rows.first())?) }
-            })
-        };
-        owner::run_qualified(run)
-    }
 }
 
 /// The next message of the queues that one may receive from, or of the one named.
@@ -104,16 +45,7 @@ fn receive(lease: Option<Interval>, queue: Option<&str>) -> Reported<Option<pgrx
         };
         let queues = if queues.len() > 2 { owner::act(|| waiting(queues))? } else { queues };
         for (id, name) in queues {
-            let types = [
-                PgBuiltInOids::INT8OID,
-                PgBuiltInOids::TEXTOID,
-                PgBuiltInOids::TEXTOID,
-                PgBuiltInOids::INTERVALOID,
-                PgBuiltInOids::TIMESTAMPTZOID,
-            ];
-            let now = pgrx::datum::clock_timestamp();
-            let arguments = [id.into(), name.into(), me.as_str().into(), lease.into(), now.into()];
-            if let Some(message) = TAKING.with(|statement| statement.run(TAKE, &types, &arguments))? {
+            if let Some(message) = messages::take(id, &name, &me, lease)? {
                 LAST.set(id);
                 return Ok(Some(message));
             }
@@ -132,11 +64,8 @@ fn receive(lease: Option<Interval>, queue: Option<&str>) -> Reported<Option<pgrx
 fn done(message: Option<i64>, result: Option<pgrx::AnyElement>, attempt: Option<i32>) -> Reported<()> {
     let lost = || Error::NotLeased(message.map_or_else(|| "NULL".into(), |message| message.to_string()));
     let (Some(id), Some(me)) = (message, consumer()?) else { return Err(lost().into()) };
-    let types = [PgBuiltInOids::INT8OID, PgBuiltInOids::TEXTOID, PgBuiltInOids::INT4OID];
-    let arguments = [id.into(), me.into(), attempt.into()];
-    let ended = ENDING.with(|statement| statement.run(END, &types, &arguments))?.ok_or_else(lost)?;
-    let reply_to = ended.datum().value() as i64;
-    if let (1.., Some(result)) = (reply_to, result) {
+    let reply_to = messages::end(id, &me, attempt)?.ok_or_else(lost)?;
+    if let (Some(reply_to), Some(result)) = (reply_to, result) {
         let answer = "SELECT rolecall.answer($1, $2::jsonb, $3)";
         let result = jsonb::text(result);
         owner::act(|| crate::roles::run(answer, &[reply_to.into(), result.into(), id.into()]))?;

@@ -186,11 +186,16 @@ pub struct Column(i32);
 impl Column {
     /// # Safety
     /// `description` is a valid description.
-    unsafe fn find(description: pg_sys::TupleDesc, name: &CStr) -> Self {
+    pub(super) unsafe fn find(description: pg_sys::TupleDesc, name: &CStr) -> Self {
         // SAFETY: see above; the name is NUL-terminated. A column that is not there has number <= 0 and is refused.
         let number = unsafe { pg_sys::SPI_fnumber(description, name.as_ptr()) };
         assert!(number > 0, "rolecall's tables are of another version: no column {name:?}");
         Self(number)
+    }
+
+    /// Counted from 1.
+    pub(super) fn number(self) -> i32 {
+        self.0
     }
 }
 
@@ -219,7 +224,7 @@ impl Row {
     }
 }
 
-fn relation_oid(name: &CStr) -> Result<pg_sys::Oid, Error> {
+pub(super) fn relation_oid(name: &CStr) -> Result<pg_sys::Oid, Error> {
     // SAFETY: plain lookups of NUL-terminated names in the system caches.
     let oid = unsafe {
         let schema = pg_sys::get_namespace_oid(c"rolecall".as_ptr(), true);

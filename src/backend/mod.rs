@@ -6,6 +6,7 @@
 //! | [`session`] | what the identity may do, looked up once and kept until something changes |
 //! | [`account`] | the user or API token behind an identity, from the tables |
 //! | [`catalog`] | reading rolecall's tables without privileges, snapshots or SPI |
+//! | [`change`] | changing single rows of them, likewise |
 //! | [`policy_text`] | whether a policy still says what it was made to say |
 //! | [`predicates`] | `has_role()` and `has_scope()`, called for every row where they were not folded |
 //! | [`acl`] | access-control lists of rows, judged for every row |
@@ -24,6 +25,7 @@ pub mod account;
 pub mod acl;
 pub mod caller;
 pub mod catalog;
+pub mod change;
 pub mod executor;
 pub mod extension;
 mod fields;

@@ -6,41 +6,43 @@
 use super::catalog::Table;
 use crate::error::Error;
 use pgrx::prelude::*;
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 
 /// Runs `action` with the owner's privileges and a `search_path` that the caller has no say in.
 pub fn act<T>(action: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     let owner = Table::open(c"users")?.owner();
-    let _caller = Caller::leave_for(owner, c"search_path", c"pg_catalog, rolecall, pg_temp");
-    action()
-}
-
-/// Runs a statement in which every name is qualified, with the owner's privileges. Plans made meanwhile use indexes: the
-/// table may be empty now and full when such a plan is used again. A path of its own would cost what a short statement
-/// does, since the plan is looked through again for every other path.
-pub fn run_qualified<T>(action: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    let owner = Table::open(c"users")?.owner();
-    let _caller = Caller::leave_for(owner, c"enable_seqscan", c"off");
+    let _caller = Caller::leave_for(owner).with_path();
     action()
 }
 
 /// Who called, to go back to.
-struct Caller {
+pub(super) struct Caller {
     user: pg_sys::Oid,
     context: c_int,
-    settings: c_int,
+    /// The level of settings to go back to, where one was set.
+    settings: Option<c_int>,
 }
 
 impl Caller {
-    fn leave_for(owner: pg_sys::Oid, setting: &'static CStr, value: &'static CStr) -> Self {
-        let mut caller = Self { user: pg_sys::Oid::INVALID, context: 0, settings: 0 };
-        // SAFETY: saves and sets variables of this process, as fmgr does for SECURITY DEFINER; the strings are static.
+    /// Makes `owner` the one who acts until this is dropped.
+    pub(super) fn leave_for(owner: pg_sys::Oid) -> Self {
+        let mut caller = Self { user: pg_sys::Oid::INVALID, context: 0, settings: None };
+        // SAFETY: saves and sets variables of this process, as fmgr does for SECURITY DEFINER.
         unsafe {
             pg_sys::GetUserIdAndSecContext(&mut caller.user, &mut caller.context);
-            caller.settings = pg_sys::NewGUCNestLevel();
+            let context = caller.context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as c_int;
+            pg_sys::SetUserIdAndSecContext(owner, context);
+        }
+        caller
+    }
+
+    fn with_path(mut self) -> Self {
+        // SAFETY: sets a variable of this process, as fmgr does for a function's SET; the strings are static.
+        unsafe {
+            self.settings = Some(pg_sys::NewGUCNestLevel());
             pg_sys::set_config_option(
-                setting.as_ptr(),
-                value.as_ptr(),
+                c"search_path".as_ptr(),
+                c"pg_catalog, rolecall, pg_temp".as_ptr(),
                 pg_sys::GucContext::PGC_USERSET,
                 pg_sys::GucSource::PGC_S_SESSION,
                 pg_sys::GucAction::GUC_ACTION_SAVE,
@@ -48,10 +50,8 @@ impl Caller {
                 0,
                 false,
             );
-            let context = caller.context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as c_int;
-            pg_sys::SetUserIdAndSecContext(owner, context);
         }
-        caller
+        self
     }
 }
 
@@ -59,9 +59,11 @@ impl Drop for Caller {
     fn drop(&mut self) {
         // While an error passes, PostgreSQL undoes both with the transaction or subtransaction.
         if !std::thread::panicking() {
-            // SAFETY: what `leave_for` has saved, in this same call.
+            // SAFETY: what was saved when it was made, in this same call.
             unsafe {
-                pg_sys::AtEOXact_GUC(true, self.settings);
+                if let Some(settings) = self.settings {
+                    pg_sys::AtEOXact_GUC(true, settings);
+                }
                 pg_sys::SetUserIdAndSecContext(self.user, self.context);
             }
         }
