@@ -204,7 +204,7 @@ pub const ROLECALL: &[Attempt] = &[
          AS 'SELECT true';
          CREATE OPERATOR his.## (FUNCTION = his.tell, LEFTARG = text, RIGHTARG = text,
          RESTRICT = rolecall.has_role_support)",
-        "!0A000 !42P13 !42501 !42883",
+        "!0A000 !42P13 !42501 !42883 or !42846 !42P13 !42501 !42883",
     ),
     (
         "triggers of rolecall on his table",

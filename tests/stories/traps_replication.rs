@@ -1,6 +1,6 @@
 //! Trap 10: what a subscriber gets.
 
-use crate::replication::as_its_owner;
+use crate::replication::give_to;
 use crate::support::*;
 use rolecall_tests::{Cluster, Database};
 use std::time::{Duration, Instant};
@@ -61,13 +61,8 @@ fn a_subscriber_has_his_own_rules() {
     authenticate(&mut app, &elsewhere.bob, true);
     assert_eq!(notes(&mut app), BOBS);
     // As somebody whom the rules restrict it does not go on, rather than to write past them.
-    as_its_owner(&mut elsewhere.database.admin(), "protected");
-    run(
-        &mut elsewhere.database.admin(),
-        &format!(
-            "ALTER ROLE {weak} SUPERUSER; ALTER SUBSCRIPTION protected OWNER TO {weak}; ALTER ROLE {weak} NOSUPERUSER"
-        ),
-    );
+    run(&mut elsewhere.database.admin(), &format!("ALTER ROLE {weak} SUPERUSER"));
+    give_to(&mut elsewhere.database.admin(), "protected", &weak);
     run(&mut story.database.admin(), "INSERT INTO notes VALUES (20001, 'u2'), (20002, 'u1')");
     assert_eq!(arrived(&plain, "notes", ALL + 2), ALL + 2);
     let deadline = Instant::now() + Duration::from_secs(60);
