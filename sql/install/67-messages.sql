@@ -159,7 +159,7 @@ END
 $$;
 COMMENT ON FUNCTION rolecall.queue_name(bigint) IS 'What a queue is called';
 
--- Called for every message. They act as the extension's owner for their statements only: no path need be set for a call.
+-- Called for every message, and so without a statement; what changes the row is done as the extension's owner.
 CREATE FUNCTION rolecall.receive(lease interval DEFAULT '60 seconds', queue text DEFAULT NULL) RETURNS jsonb
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'receive_wrapper';
 COMMENT ON FUNCTION rolecall.receive(interval, text) IS

@@ -73,10 +73,17 @@ fn with_parameters_unlogged_no_setting_logs_a_secret() {
     holds_none("the log", &log, &secrets);
 }
 
-/// Trap 34.
+/// Trap 34. In whatever order the libraries are loaded.
 #[test]
 fn statistics_and_dumps_hold_no_secret() {
-    let cluster = Cluster::start(&["shared_preload_libraries=pg_stat_statements", "pg_stat_statements.track=all"]);
+    for libraries in ["pg_stat_statements", "pg_stat_statements,rolecall", "rolecall,pg_stat_statements"] {
+        statistics_and_a_dump(libraries);
+    }
+}
+
+fn statistics_and_a_dump(libraries: &str) {
+    let preload = format!("shared_preload_libraries={libraries}");
+    let cluster = Cluster::start(&[&preload, "pg_stat_statements.track=all"]);
     let database = cluster.database();
     let mut admin = database.admin();
     run(&mut admin, "CREATE EXTENSION pg_stat_statements");
