@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 const SUPERUSER: &str = "postgres";
 pub(crate) const PORT: u16 = 5432;
+const INITDB: [&str; 8] = ["-A", "trust", "-U", SUPERUSER, "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"];
 
 /// A running server that is stopped and removed when this is dropped, or when this process ends, however it ends.
 pub struct Cluster {
@@ -33,8 +34,34 @@ impl Cluster {
 
     /// Starts a server of its own with further settings (`name=value`). One that listens on TCP needs a port of its own.
     pub fn start(settings: &[&str]) -> Self {
-        let initdb = ["-A", "trust", "-U", SUPERUSER, "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"];
-        Self::create("initdb", &initdb, settings)
+        let bin = bin();
+        Self::create(&bin, settings, |account, data| {
+            succeed(account.command(bin.join("initdb")).args(INITDB).arg("-D").arg(data));
+        })
+    }
+
+    /// Starts a server of the version to upgrade from: `ROLECALL_FORMER` names its programs' directory; without it, of this
+    /// version.
+    pub fn start_former(settings: &[&str]) -> Self {
+        let bin = std::env::var_os("ROLECALL_FORMER").map_or_else(bin, PathBuf::from);
+        Self::create(&bin, settings, |account, data| {
+            succeed(account.command(bin.join("initdb")).args(INITDB).arg("--data-checksums").arg("-D").arg(data));
+        })
+    }
+
+    /// Ends this server, which [`Self::start_former`] has started, and starts one of the version under test with what
+    /// `pg_upgrade` makes of its data.
+    pub fn upgrade(&self, settings: &[&str]) -> Self {
+        let account = Account::current();
+        succeed(account.command(self.bin.join("pg_ctl")).args(["stop", "--silent", "-D"]).arg(self.data()));
+        let bin = bin();
+        Self::create(&bin, settings, |account, data| {
+            succeed(account.command(bin.join("initdb")).args(INITDB).arg("--data-checksums").arg("-D").arg(data));
+            let directory = data.parent().expect("the scratch directory");
+            let mut upgrade = account.command(bin.join("pg_upgrade"));
+            upgrade.current_dir(directory).args(["-U", SUPERUSER, "-b"]).arg(&self.bin).arg("-B").arg(&bin);
+            succeed(upgrade.arg("-d").arg(self.data()).arg("-D").arg(data).arg("-s").arg(directory));
+        })
     }
 
     /// Starts a hot standby of this server.
@@ -42,20 +69,20 @@ impl Cluster {
         let directory = self.socket().to_str().expect("paths are UTF-8");
         let port = self.port.to_string();
         let copy = ["-R", "-X", "stream", "-c", "fast", "--no-sync", "-h", directory, "-p", &port, "-U", SUPERUSER];
-        Self::create("pg_basebackup", &copy, settings)
+        Self::create(&self.bin, settings, |account, data| {
+            succeed(account.command(self.bin.join("pg_basebackup")).args(copy).arg("-D").arg(data));
+        })
     }
 
-    /// Starts a server in the data directory that `program` creates.
-    fn create(program: &str, arguments: &[&str], settings: &[&str]) -> Self {
+    /// Starts a server in the data directory that `fill` creates.
+    fn create(bin: &Path, settings: &[&str], fill: impl FnOnce(Account, &Path)) -> Self {
         let account = Account::current();
-        let bin = PathBuf::from(pg_config("--bindir"));
         let scratch = Scratch::new(account, "data/postmaster.pid", "QUIT");
-        let data = scratch.path().join("data");
-        succeed(account.command(bin.join(program)).args(arguments).arg("-D").arg(&data));
+        fill(account, &scratch.path().join("data"));
         let port = settings.iter().find_map(|setting| setting.strip_prefix("port="));
         let port = port.map_or(PORT, |port| port.parse().expect("a port is a number"));
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let mut cluster = Self { scratch, bin, port, settings };
+        let mut cluster = Self { scratch, bin: bin.to_owned(), port, settings };
         cluster.serve();
         cluster
     }
@@ -184,14 +211,15 @@ impl Cluster {
     }
 }
 
-/// `pg_config` of the server under test: `PG_CONFIG`, which the Makefile sets to its private copy.
-fn pg_config(option: &str) -> String {
+/// The programs of the server under test, as `PG_CONFIG` tells, which the Makefile sets to that of its private copy.
+fn bin() -> PathBuf {
     let program = std::env::var("PG_CONFIG").expect("PG_CONFIG names the server to test with: run `make test`");
-    let output = Command::new(&program).arg(option).output().unwrap_or_else(|e| panic!("{program}: {e}"));
-    String::from_utf8(output.stdout).expect("paths are UTF-8").trim().to_owned()
+    let output = Command::new(&program).arg("--bindir").output().unwrap_or_else(|e| panic!("{program}: {e}"));
+    String::from_utf8(output.stdout).expect("paths are UTF-8").trim().into()
 }
 
 fn succeed(command: &mut Command) {
     let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let told = || [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned()).concat();
+    assert!(output.status.success(), "{command:?}: {}", told());
 }

@@ -55,6 +55,7 @@ mod issuers;
 mod jwt;
 mod kits;
 mod last_administrator;
+mod major_upgrade;
 mod message_races;
 /// As the fuzzers of the pure parsers change their inputs.
 #[path = "../../policy/tests/fuzz/mutate.rs"]
