@@ -1,5 +1,15 @@
 \echo Use "CREATE EXTENSION rolecall" to load this file. \quit
 
+DO $$
+BEGIN
+    IF getdatabaseencoding() <> 'UTF8' THEN
+        RAISE feature_not_supported
+            USING MESSAGE = format('rolecall needs a database with the encoding UTF8; that of this one is %s', getdatabaseencoding()),
+                  HINT = 'Make one (CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0) and move what is here there.';
+    END IF;
+END
+$$;
+
 -- Creating the schema, instead of using one that exists, keeps out whoever made it first.
 CREATE SCHEMA rolecall;
 COMMENT ON SCHEMA rolecall IS 'Access control: users, roles, scopes and filters, compiled into row-level security';

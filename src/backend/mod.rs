@@ -50,8 +50,19 @@ use pgrx::prelude::*;
 #[allow(non_snake_case)]
 #[pg_guard]
 pub unsafe extern "C-unwind" fn _PG_init() {
+    errors_without_backtraces();
     memory::refill();
     setting::define();
     session::watch();
     executor::install();
+}
+
+/// An error that passes Rust's frames would get a backtrace as its DETAIL where `RUST_BACKTRACE` happens to be set.
+/// `RUST_LIB_BACKTRACE` still asks for that.
+fn errors_without_backtraces() {
+    const VARIABLE: &str = "RUST_LIB_BACKTRACE";
+    if std::env::var_os(VARIABLE).is_none() {
+        // SAFETY: PostgreSQL's processes have one thread.
+        unsafe { std::env::set_var(VARIABLE, "0") };
+    }
 }

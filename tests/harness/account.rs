@@ -32,8 +32,8 @@ impl Account {
                 command.env_remove(name);
             }
         }
-        // A backtrace would become the DETAIL of every error that passes through Rust.
-        command.env("LC_ALL", "C.UTF-8").env("RUST_BACKTRACE", "0").current_dir("/").stdin(Stdio::null());
+        // Whoever has this set gets no backtraces as the DETAIL of errors, either.
+        command.env("LC_ALL", "C.UTF-8").env("RUST_BACKTRACE", "1").current_dir("/").stdin(Stdio::null());
         command
     }
 

@@ -30,6 +30,7 @@ mod dump;
 mod dump_answers;
 mod dump_rich;
 mod dump_world;
+mod encoding;
 mod explain;
 mod exposed;
 mod faults_cancel;

@@ -133,6 +133,7 @@ fn errors_repeat_no_secret() {
     ] {
         let Err(error) = admin.simple_query(&format!("SELECT rolecall.{call}")) else { continue };
         assert!(!format!("{error:?}").contains("xyzzy"), "{error:?}");
+        assert_eq!(error.as_db_error().and_then(|error| error.detail()), None, "a backtrace, say");
         assert!(sqlstate(Err::<(), _>(error)).0 != "XX000", "{call}");
     }
 }
