@@ -1,4 +1,4 @@
-//! A server of a new version takes a database over by `pg_upgrade`, which makes the extension's objects one by one.
+//! Databases that are copied whole: by `pg_upgrade`, which makes the extension's objects one by one, and as a template.
 
 use crate::dump_answers::{answers, differences};
 use crate::dump_rich::world;
@@ -38,4 +38,24 @@ fn pg_upgrade_keeps_every_answer() {
     let login = upgraded.login("later");
     run(&mut admin, &format!("SET ROLE {login}"));
     assert_eq!(column(&mut admin, "SELECT id FROM later"), ["1"]);
+}
+
+/// A copy has the original's keys, too.
+#[test]
+fn a_copied_database_takes_the_originals_tokens_until_its_keys_are_its_own() {
+    let story = Notes::new();
+    let (app, bob) = (story.app.clone(), story.bob.clone());
+    let cluster = story.database.cluster();
+    let copy = cluster.copy(&story.database);
+    let mut client = copy.connect(&app);
+    authenticate(&mut client, &bob, true);
+    assert_eq!(notes(&mut client), BOBS);
+    run(&mut client, "SELECT rolecall.logout()");
+    run(
+        &mut copy.admin(),
+        "SELECT rolecall.drop_key(kid) FROM rolecall.signing_keys; SELECT rolecall.set_signing_key('HS256')",
+    );
+    refused(&mut client, &format!("SELECT rolecall.authenticate('{bob}')"), "28000", "its key is unknown");
+    assert_eq!(notes(&mut client), 0);
+    authenticate(&mut story.connect(), &bob, true);
 }
