@@ -114,7 +114,7 @@ pub const SHADOWS: &[Attempt] = &[
          CREATE LANGUAGE plperlu;
          CREATE FUNCTION his.silent(text) RETURNS boolean LANGUAGE sql LEAKPROOF AS 'SELECT true';
          ALTER FUNCTION his.tell(text) LEAKPROOF",
-        "!42501 !42501 !42501 !0A000 !42501 !42501",
+        "!42501 !42501 !42501 !0A000 !42501 !42501 or !42501 !42501 !42501 !42501 !42501 !42501",
     ),
 ];
 
