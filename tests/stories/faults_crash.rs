@@ -33,12 +33,12 @@ fn changes<'a>(original: &World<'a>, old: &str) -> Vec<Change<'a>> {
 
 /// Kills a backend as the kernel would: PostgreSQL ends all others and recovers.
 fn kill(cluster: &Cluster, victim: &mut Client) {
-    let pid: i32 = one(victim, "SELECT pg_backend_pid()");
+    let starts = || cluster.log().matches("database system is ready to accept connections").count();
+    let (before, pid) = (starts(), one::<i32>(victim, "SELECT pg_backend_pid()"));
     let status = Account::current().command("kill").args(["-KILL", &pid.to_string()]).status();
     assert!(status.expect("kill runs").success());
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !victim.is_closed() || cluster.try_connect("postgres", "postgres").is_err() {
-        let _ = victim.simple_query("SELECT 1");
+    while starts() == before || cluster.try_connect("postgres", "postgres").is_err() {
         assert!(Instant::now() < deadline, "the server does not come back:\n{}", cluster.log());
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -71,7 +71,8 @@ fn a_crash_leaves_the_old_rules_or_the_new_ones() {
                 let mut client = change.world.connect(Who::Admin);
                 run(&mut client, &format!("BEGIN; {}", change.call));
                 held.push(client);
-                scope.spawn(|| change.world.connect(Who::Admin).simple_query(change.call).map(drop));
+                let mut other = change.world.connect(Who::Admin);
+                scope.spawn(move || other.simple_query(change.call).map(drop));
             }
             kill(&cluster, &mut original.connect(Who::Admin));
         });
