@@ -53,16 +53,17 @@ pub fn forget_queries() {
     STARTED_BY.with_borrow_mut(HashMap::clear);
 }
 
-fn statement_starts() {
-    session::forget_check();
+fn statement_starts() -> Option<session::Outer> {
+    let outer = session::enter();
     if let Err(error) = memory::ready() {
         ErrorReport::from(error).report(PgLogLevel::ERROR);
     }
+    outer
 }
 
 #[pg_guard]
 unsafe extern "C-unwind" fn start(query: *mut pg_sys::QueryDesc, flags: c_int) {
-    statement_starts();
+    let _outer = statement_starts();
     // SAFETY: PostgreSQL passes a query with its plan, and expects the former hook or the standard function to be called.
     unsafe {
         let personal = fold::stamp_of((*query).plannedstmt).personal;
@@ -90,6 +91,7 @@ unsafe extern "C-unwind" fn run(
 ) {
     // SAFETY: PostgreSQL passes a started query, and expects the former hook or the standard function to be called.
     unsafe {
+        let _outer = session::enter();
         let _running = admit(query);
         memory::guarding(|| match FORMER_RUN {
             Some(former) => pg_guard_ffi_boundary(|| former(query, direction, count, once)),
@@ -103,6 +105,7 @@ unsafe extern "C-unwind" fn run(
 unsafe extern "C-unwind" fn run(query: *mut pg_sys::QueryDesc, direction: pg_sys::ScanDirection::Type, count: u64) {
     // SAFETY: PostgreSQL passes a started query, and expects the former hook or the standard function to be called.
     unsafe {
+        let _outer = session::enter();
         let _running = admit(query);
         memory::guarding(|| match FORMER_RUN {
             Some(former) => pg_guard_ffi_boundary(|| former(query, direction, count)),
@@ -116,7 +119,6 @@ unsafe extern "C-unwind" fn run(query: *mut pg_sys::QueryDesc, direction: pg_sys
 /// # Safety
 /// `query` is a started query.
 unsafe fn admit(query: *const pg_sys::QueryDesc) -> Option<Running> {
-    session::forget_check();
     // SAFETY: see above.
     let stamp = unsafe { fold::stamp_of((*query).plannedstmt) };
     if !stamp.personal {
@@ -170,7 +172,7 @@ unsafe extern "C-unwind" fn utility(
     destination: *mut pg_sys::DestReceiver,
     completion: *mut pg_sys::QueryCompletion,
 ) {
-    session::forget_check();
+    let _outer = session::enter();
     // SAFETY: PostgreSQL passes a utility statement, and expects the former hook or the standard function to be called.
     unsafe {
         let statement_itself = (*statement).utilityStmt;
@@ -239,7 +241,7 @@ unsafe extern "C-unwind" fn planner(
     options: c_int,
     parameters: pg_sys::ParamListInfo,
 ) -> *mut pg_sys::PlannedStmt {
-    statement_starts();
+    let _outer = statement_starts();
     // SAFETY: PostgreSQL passes a query, and expects the former hook or the standard function to be called.
     unsafe {
         memory::guarding(|| match FORMER_PLANNER {

@@ -1,14 +1,14 @@
 //! What the present identity may do.
 //!
 //! Looked up when it is first needed, kept until a table it was read from changes, and checked once per statement:
-//! whether it still stands, whether it has expired, whether somebody revoked it. A few identities are kept, so that
+//! whether it still stands, whether it has expired, whether somebody revoked it. A query goes on with what it found. A few identities are kept, so that
 //! a pool that serves the same people reads nothing again.
 
 use super::account::{self, User};
 use super::acl::Names;
 use super::catalog::{OneMoment, Table};
 use super::variables::Variables;
-use super::{caller, fold, memory, setting};
+use super::{caller, executor, fold, memory, setting};
 use crate::error::{Error, Refusal};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
@@ -98,6 +98,38 @@ pub(super) fn forget_check() {
     CHECKED.store(ptr::null_mut(), Relaxed);
 }
 
+/// What a query that is running goes on with once a statement inside it has ended: whom and what it was started for. Else
+/// a change of roles in its middle would mix what they were and what they are, and show rows that neither does.
+pub(super) struct Outer {
+    checked: *mut Session,
+    current: Option<Rc<Session>>,
+}
+
+/// A statement starts, or goes on: the next use checks again, until what is returned is dropped.
+pub(super) fn enter() -> Option<Outer> {
+    let outer = executor::is_running()
+        .then(|| Outer { checked: CHECKED.load(Relaxed), current: CURRENT.with_borrow(|current| current.clone()) });
+    forget_check();
+    outer
+}
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        become_current(self.current.take());
+        CHECKED.store(self.checked, Relaxed);
+    }
+}
+
+/// Replaces the current session, into which a running query may still point.
+fn become_current(session: Option<Rc<Session>>) {
+    let pointer = session.as_ref().map(Rc::as_ptr);
+    if let Some(former) = CURRENT.replace(session)
+        && Some(Rc::as_ptr(&former)) != pointer
+    {
+        RETIRED.with_borrow_mut(|retired| retired.push(former));
+    }
+}
+
 /// The present identity's session, checked once per statement.
 ///
 /// # Errors
@@ -109,11 +141,7 @@ pub fn current() -> Result<Rc<Session>, Error> {
         let session = of(setting::present())?;
         session.check()?;
         let pointer = Rc::as_ptr(&session).cast_mut();
-        if let Some(former) = CURRENT.replace(Some(session))
-            && Rc::as_ptr(&former) != pointer
-        {
-            RETIRED.with_borrow_mut(|retired| retired.push(former));
-        }
+        become_current(Some(session));
         CHECKED.store(pointer, Relaxed);
     }
     Ok(CURRENT.with_borrow(|current| current.clone()).expect("checked implies a current session"))
@@ -292,7 +320,10 @@ unsafe extern "C-unwind" fn membership_changed(_argument: pg_sys::Datum, _cache:
 fn something_changed() {
     CHANGES.set(CHANGES.get().wrapping_add(1));
     STALE.set(true);
-    forget_check();
+    // A query that is running goes on as whom it was started for.
+    if !executor::is_running() {
+        forget_check();
+    }
     fold::keep_plans_for(None);
 }
 

@@ -61,6 +61,7 @@ mod message_races;
 /// As the fuzzers of the pure parsers change their inputs.
 #[path = "../../policy/tests/fuzz/mutate.rs"]
 mod mutate;
+mod one_moment;
 mod openflow;
 mod partitions;
 mod passwords;
